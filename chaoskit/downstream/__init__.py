@@ -1,0 +1,1 @@
+"""What the system calls, owned by us."""

@@ -1,0 +1,62 @@
+"""What the harness itself can fail at: never the fault of the system under test."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ChaoskitError(Exception):
+    """Base of everything that chaoskit raises when it cannot do its work; `kind` is the word that JSON carries."""
+
+    kind = "harness"
+
+
+class UsageError(ChaoskitError):
+    """A value that the user gave is wrong: the message names it, what was expected and what to do."""
+
+    kind = "usage"
+
+
+class LaunchError(ChaoskitError):
+    """The system could not be started, or ended before it was ready."""
+
+    kind = "launch"
+
+
+class NotReady(ChaoskitError):
+    """The system runs but did not become ready in time."""
+
+    kind = "not_ready"
+
+
+class RehearsalError(ChaoskitError):
+    """The system fails a request although nothing was struck."""
+
+    kind = "rehearsal"
+
+
+class StorageError(ChaoskitError):
+    """The run folder could not be written or read."""
+
+    kind = "storage"
+
+
+class DriverError(ChaoskitError):
+    """The launcher, or whatever runs the system, failed under us."""
+
+    kind = "driver"
+
+
+class Failed(AssertionError):  # noqa: N818 - users write `except Failed`
+    """The system broke its promise; the first line names the loss."""
+
+
+class Unproven(AssertionError):  # noqa: N818 - as Failed
+    """The run proved nothing; the first line begins with `unknown:`."""
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` where a known word is near, else nothing; for the end of an error's first sentence."""
+    matches = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
+    return f" (did you mean {' or '.join(repr(match) for match in matches)}?)" if matches else ""
