@@ -1,0 +1,630 @@
+"""The verbs that users write: terminate, kill, pause, strike, their -ing and awaitable forms, and the `Run` they give."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from chaoskit.checks import implied, judge
+from chaoskit.checks.verdict import Check, Finding, Outcome, Verdict, failed, passed, worst
+from chaoskit.downstream.server import SinkServer
+from chaoskit.drivers.command import Command, refuse_in_process
+from chaoskit.drivers.placeholders import resolve
+from chaoskit.drivers.process import ProcessDriver
+from chaoskit.drivers.readiness import await_ready
+from chaoskit.drivers.sockets import oracle_name
+from chaoskit.errors import Failed, StorageError, Unproven, UsageError, near
+from chaoskit.faults.base import AtStart, Fault, Kill, Pause, Terminate
+from chaoskit.history.events import History
+from chaoskit.moments import Elapsed, Held, Moment
+from chaoskit.plan import Limits, Plan
+from chaoskit.profiles import Profile, by_name
+from chaoskit.reports.text import headline, render
+from chaoskit.result import Result, result_of, to_json
+from chaoskit.run import Conductor, Launched, Tools
+from chaoskit.signals import name_of
+from chaoskit.workloads.loop import LoopThread
+from chaoskit.workloads.requests import Requests
+
+RESULT = "result.json"
+Slots = Callable[[], AbstractContextManager[object]]
+
+
+def can(ability: str) -> bool:
+    """Whether this machine can do something: `socket_oracle`, `uvloop`; for `skipif`."""
+    abilities: dict[str, Callable[[], bool]] = {
+        "socket_oracle": lambda: oracle_name() is not None,
+        "uvloop": _has_uvloop,
+    }
+    if ability not in abilities:
+        raise UsageError(f"can('{ability}') asks for an unknown ability{near(ability, abilities)}: {', '.join(abilities)}")
+    return abilities[ability]()
+
+
+def _has_uvloop() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("uvloop") is not None
+
+
+class Run:
+    """One run: `url` and `dir` at once, the rest when it is over. `outcome` counts every implied check."""
+
+    def __init__(self, directory: Path, name: str, again: str | None = None) -> None:
+        self.dir = directory
+        self.name = name
+        self.url = ""
+        self.looked_at = False
+        self.again = again
+        self._history: History | None = None
+        self._verdicts: tuple[Verdict, ...] | None = None
+        self._result: Result | None = None
+        self.raised: BaseException | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether there is something to judge."""
+        return self._history is not None
+
+    @property
+    def history(self) -> History:
+        """What was seen."""
+        if self._history is None:
+            raise UsageError(f"the run of '{self.name}' is not over: its history is there after the with block")
+        return self._history
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Every check that the plan implies, judged."""
+        if self._verdicts is None:
+            self._verdicts = judge(self.history)
+        return self._verdicts
+
+    @property
+    def outcome(self) -> Outcome:
+        """pass, fail or unknown over all implied checks."""
+        self.looked_at = True
+        return worst(self.verdicts)
+
+    @property
+    def result(self) -> Result:
+        """The tree of `result.json`."""
+        if self._result is None:
+            self._result = result_of(self.history, self.verdicts)
+        return self._result
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("held", "after", "idle", "jobs", "strike", "exit", "profile"):
+            self.looked_at = True
+            return getattr(self.result, name)
+        raise AttributeError(f"'Run' has no attribute {name!r}")
+
+    def judge(self, *checks: Check) -> tuple[Verdict, ...]:
+        """The verdicts of these checks (none: all that are implied)."""
+        self.looked_at = True
+        return judge(self.history, checks) if checks else self.verdicts
+
+    def verify(
+        self,
+        *checks: Check,
+        known: Mapping[str, str] | None = None,
+        unknown: Literal["fail", "warn", "skip"] | None = None,
+    ) -> None:
+        """Raise unless every check passes; no checks: all that the dispositions imply.
+
+        Raises:
+            Failed: the system broke its promise; the first line names the loss.
+            Unproven: the run proved nothing.
+        """
+        __tracebackhide__ = True
+        self.looked_at = True
+        verdicts = with_known(self.judge(*checks), known or {})
+        outcome = worst(verdicts)
+        if outcome is Outcome.PASS:
+            return
+        text = self.report(verdicts)
+        if outcome is Outcome.FAIL:
+            raise Failed(f"{headline(self.history, verdicts)}\n\n{text}") from self.raised
+        mode = unknown or self._unknown
+        message = f"{headline(self.history, verdicts)}\n\n{text}"
+        if mode == "fail":
+            raise Unproven(message) from self.raised
+        if mode == "skip" and "pytest" in sys.modules:
+            sys.modules["pytest"].skip(message.split("\n", 1)[0])
+        if mode == "warn":
+            import warnings
+
+            warnings.warn(message.split("\n", 1)[0], stacklevel=2)
+
+    _unknown: Literal["fail", "warn", "skip"] = "fail"
+
+    def report(self, verdicts: Sequence[Verdict] | None = None, *, full: bool = False) -> str:
+        """What a person reads."""
+        return render(
+            self.history,
+            tuple(self.verdicts if verdicts is None else verdicts),
+            full=full,
+            again=self.again,
+            show=f"chaoskit show {_short(self.dir)}",
+        )
+
+    def finished(self, history: History) -> None:
+        """The run is over: keep its history, write `result.json`."""
+        self._history = history
+        try:
+            (self.dir / RESULT).write_text(to_json(self.result) + "\n")
+        except OSError as error:
+            raise StorageError(f"'{self.dir / RESULT}' could not be written: {error.strerror}") from error
+
+
+def with_known(verdicts: Sequence[Verdict], known: Mapping[str, str]) -> tuple[Verdict, ...]:
+    """Known failures pass with a note; a known one that passes fails: the list must not rot."""
+    names = {each.check for each in verdicts}
+    for name in known:
+        if name not in names:
+            raise UsageError(f"known={{'{name}': ...}} names no check of this run{near(name, names)}")
+    made = []
+    for each in verdicts:
+        reason = known.get(each.check)
+        if reason is None:
+            made.append(each)
+        elif each.outcome is Outcome.FAIL:
+            made.append(passed(each.check, f"KNOWN {reason}", Finding("known", f"KNOWN {reason}", "note")))
+        elif each.outcome is Outcome.PASS:
+            made.append(failed(each.check, Finding("known", f"no longer fails: remove it from known= ({reason})")))
+        else:
+            made.append(each)
+    return tuple(made)
+
+
+class Harness:
+    """What the fixture `chaos` and the command line give: one test's worth of runs."""
+
+    def __init__(
+        self,
+        *,
+        run_dir: Path,
+        root: Path,
+        sink_server: SinkServer | None = None,
+        settings: Mapping[str, Any] | None = None,
+        driver: str = "process",
+        test: str | None = None,
+        replay: Path | None = None,
+        progress: Callable[[str], None] | None = None,
+        slots: Slots | None = None,
+        names: Callable[[Command], str | None] | None = None,
+        again: Callable[[Path], str] | None = None,
+        suffix: str = "",
+        close_share: float = 0.8,
+    ) -> None:
+        if driver != "process":
+            raise UsageError(f"driver '{driver}' is not there{near(driver, ['process'])}: this release has 'process'")
+        self.root = root
+        self.runs: list[Run] = []
+        self.aio = Awaitables(self)
+        self._run_dir = run_dir
+        self._settings = dict(settings or {})
+        self._test = test
+        self._replay = replay
+        self._slots = slots or contextlib.nullcontext
+        self._names = names or (lambda _system: None)
+        self._again = again
+        self._suffix = suffix
+        self._close_share = close_share
+        self._sink = sink_server
+        self._loop: LoopThread | None = None
+        self._tools: Tools | None = None
+        self._progress = progress or (lambda _text: None)
+        self._entered: list[RunBlock] = []
+
+    # ---- verbs -----------------------------------------------------------------------------------------------
+
+    def terminate(self, system: Command, during: Any = None, **options: Any) -> Run:
+        """Stop it as the platform does: pre-stop, signal, SIGKILL at the deadline."""
+        return self._plain(system, during, Terminate(), options)
+
+    def kill(self, system: Command, during: Any = None, **options: Any) -> Run:
+        """SIGKILL without a warning."""
+        return self._plain(system, during, Kill(), options)
+
+    def pause(self, system: Command, during: Any = None, *, for_s: float = 1.0, **options: Any) -> Run:
+        """SIGSTOP, and SIGCONT `for_s` seconds later."""
+        return self._plain(system, during, Pause(for_s), options)
+
+    def strike(self, system: Command, during: Any = None, *, fault: Fault | None = None, **options: Any) -> Run:
+        """Any fault of `chaoskit.faults`; without one, terminate."""
+        return self._plain(system, during, fault or Terminate(), options)
+
+    def terminating(self, system: Command, during: Any = None, **options: Any) -> RunBlock:
+        """As terminate, while the with block runs."""
+        return self._block(system, during, Terminate(), options)
+
+    def killing(self, system: Command, during: Any = None, **options: Any) -> RunBlock:
+        """As kill, while the with block runs."""
+        return self._block(system, during, Kill(), options)
+
+    def pausing(self, system: Command, during: Any = None, *, for_s: float = 1.0, **options: Any) -> RunBlock:
+        """As pause, while the with block runs."""
+        return self._block(system, during, Pause(for_s), options)
+
+    def striking(self, system: Command, during: Any = None, *, fault: Fault | None = None, **options: Any) -> RunBlock:
+        """As strike, while the with block runs."""
+        return self._block(system, during, fault or Terminate(), options)
+
+    def launch(self, system: Command) -> Beside:
+        """Run a system beside the struck one until the test is over."""
+        refuse_in_process(system)
+        tools = self._ready_tools()
+        name = self.name_of(system)
+        directory = self._folder(f"beside-{name}")
+        launch = resolve(
+            system,
+            name=name,
+            root=self.root,
+            run_dir=directory,
+            addresses=self._addresses(name),
+            words=self._words(name),
+            extra_env={},
+        )
+        instance = tools.driver.launch(launch)
+        tools.beside.append(Launched(name, instance))
+        await_ready(instance, system.ready, timeout_s=Limits().ready_s, warm_up_s=system.warm_up_s)
+        if instance.port is not None:
+            tools.addresses[system.address.token] = instance.url
+            tools.words[f"{name}.port"] = str(instance.port)
+            tools.words[f"{name}.host"] = instance.host
+        return Beside(name, instance)
+
+    def close(self) -> None:
+        """End everything that the test started; idempotent, never raises."""
+        for block in self._entered:
+            block.abandon()
+        if self._tools is not None:
+            for each in reversed(self._tools.beside):
+                each.instance.remove()
+            self._tools.beside.clear()
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+        self._tools = None
+
+    def unverified(self) -> list[Run]:
+        """Runs that nobody looked at."""
+        return [each for each in self.runs if not each.looked_at]
+
+    def name_of(self, system: Command) -> str:
+        """`name=`, else the fixture that made it, else the program."""
+        return system.name or self._names(system) or system.program
+
+    # ---- pieces ----------------------------------------------------------------------------------------------
+
+    def _plain(self, system: Command, during: Any, fault: Fault, options: dict[str, Any]) -> Run:
+        refuse_running_loop(fault.kind)
+        plan = self.plan(system, during, fault, own=False, **options)
+        with self._slots():
+            run = self._conduct(plan)
+            if _disturbed(run):  # EXPERIENCE, section 10: a plain verb repeats a disturbed run once
+                self.runs.remove(run)
+                run = self._conduct(dataclasses.replace(plan, run_dir=self._folder(plan.name)))
+        return run
+
+    def _conduct(self, plan: Plan) -> Run:
+        run = Run(plan.run_dir, plan.name, self._again(plan.run_dir) if self._again else None)
+        conductor = Conductor(plan, self._ready_tools())
+        try:
+            conductor.begin()
+            run.url = conductor.instance.url if conductor.instance is not None else ""
+            struck = conductor.strike()
+            if struck:
+                conductor.settle()
+            history = conductor.finish("judged" if struck else "missed")
+        except BaseException:
+            conductor.abort()
+            raise
+        self.runs.append(run)
+        run.finished(history)
+        return run
+
+    def _block(self, system: Command, during: Any, fault: Fault, options: dict[str, Any]) -> RunBlock:
+        plan = self.plan(system, during, fault, own=True, **options)
+        block = RunBlock(self, plan)
+        self._entered.append(block)
+        return block
+
+    def plan(  # noqa: PLR0913 - the verbs' keywords, checked in one place
+        self,
+        system: Command,
+        during: Any,
+        fault: Fault,
+        *,
+        own: bool,
+        when: Moment | None = None,
+        profile: Profile | str | None = None,
+        grace_s: float | None = None,
+        signal: str | int | None = None,
+        to: str | None = None,
+        within_s: float = 30,
+        exit_code: int | None = None,
+        replacement: str = "when_gone",  # noqa: ARG002 - jobs need it; web runs have nothing to redeliver
+        budget_s: float | None = None,
+    ) -> Plan:
+        """The plan of one call: call > settings (marker, options) > default."""
+        refuse_in_process(system)
+        name = self.name_of(system)
+        chosen = self.profile(profile, grace_s=grace_s, signal=signal, to=to)
+        if when is not None and not isinstance(when, Moment):
+            raise UsageError(f"when={when!r} is no moment: expected one of chaoskit.moments, such as held(2)")
+        replay_s = self._replayed_after_s()
+        moment = when or Held()
+        if replay_s is not None:
+            moment = Elapsed(replay_s) & moment if isinstance(moment, Held) else Elapsed(replay_s)
+        return Plan(
+            system=system,
+            name=name,
+            workloads=_requests(during),
+            profile=chosen,
+            fault=fault,
+            moment=moment,
+            limits=Limits(moment_s=within_s),
+            exit_code=exit_code,
+            budget_s=budget_s,
+            own=own,
+            root=self.root,
+            run_dir=self._folder(name),
+            test=self._test,
+            replay_after_s=replay_s,
+            idle_close_share=self._close_share,
+        )
+
+    def profile(
+        self,
+        profile: Profile | str | None = None,
+        *,
+        grace_s: float | None = None,
+        signal: str | int | None = None,
+        to: str | None = None,
+    ) -> Profile:
+        """The profile of a call, with what the call or the settings change in it."""
+        given = self._settings.get("profile") if profile is None else profile
+        chosen = by_name(given or "process", self.root) if given is None or isinstance(given, str) else given
+        if not isinstance(chosen, Profile):
+            raise UsageError(f"profile={given!r} is no profile: expected a name or one of chaoskit.profiles")
+        changes: dict[str, Any] = {}
+        for key, value in (("grace_s", grace_s), ("signal", signal), ("to", to)):
+            setting = self._settings.get(key) if value is None and profile is None else value
+            if setting is not None:
+                changes[key] = name_of(setting) if key == "signal" else setting
+        if changes.get("to") not in (None, "leader", "group", "all"):
+            raise UsageError(
+                f"to={changes['to']!r}{near(str(changes['to']), ['leader', 'group', 'all'])}: expected leader, group or all"
+            )
+        return dataclasses.replace(chosen, **changes) if changes else chosen
+
+    def _replayed_after_s(self) -> float | None:
+        if self._replay is None:
+            return None
+        from chaoskit.history.facts import MomentReached
+        from chaoskit.history.journal import load
+
+        for event in load(self._replay):
+            if isinstance(event.fact, MomentReached):
+                return event.fact.after_s
+        raise UsageError(f"'{self._replay}' cannot be replayed: its run struck nothing")
+
+    def _ready_tools(self) -> Tools:
+        if self._tools is None:
+            self._loop = LoopThread().start()
+            self._tools = Tools(driver=ProcessDriver(), loop=self._loop, sink=self._sink, progress=self._progress)
+        return self._tools
+
+    def _addresses(self, name: str) -> dict[str, str]:
+        tools = self._ready_tools()
+        found = dict(tools.addresses)
+        if tools.sink is not None:
+            found[tools.sink.address.token] = f"http://{tools.sink.host}:{tools.sink.open_port(name)}"
+        return found
+
+    def _words(self, name: str) -> dict[str, str]:
+        tools = self._ready_tools()
+        words = dict(tools.words)
+        if tools.sink is not None:
+            words["sink"] = f"http://{tools.sink.host}:{tools.sink.open_port(name)}"
+        return words
+
+    def _folder(self, name: str) -> Path:
+        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        slug = _slug(self._test.rsplit("::", 1)[-1] if self._test else name)
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+        for _ in range(100):
+            parts = [stamp, slug, *([worker] if worker else []), *([self._suffix] if self._suffix else []), os.urandom(2).hex()]
+            folder = self._run_dir / "-".join(parts)
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise StorageError(
+                    f"the run folder '{folder}' could not be made: {error.strerror}. "
+                    "Choose another with --dir (pytest: --chaos-dir)"
+                ) from error
+            return folder
+        raise StorageError(f"no free name for a run folder in '{self._run_dir}'")
+
+
+class RunBlock:
+    """The -ing forms: `with` and `async with`; the strike comes from a thread of its own while the block runs."""
+
+    def __init__(self, harness: Harness, plan: Plan) -> None:
+        self._harness = harness
+        self._plan = plan
+        self._conductor: Conductor | None = None
+        self._thread: threading.Thread | None = None
+        self._trouble: BaseException | None = None
+        self._struck = False
+        self._stack = contextlib.ExitStack()
+        self.entered = False
+        self.run = Run(plan.run_dir, plan.name, harness._again(plan.run_dir) if harness._again else None)  # noqa: SLF001
+
+    def __enter__(self) -> Run:
+        refuse_running_loop(self._plan.fault.kind.removesuffix("e") + "ing")
+        return self._begin()
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end(error)
+
+    async def __aenter__(self) -> Run:
+        return await asyncio.to_thread(self._begin)
+
+    async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await asyncio.to_thread(self._end, error)
+
+    def _begin(self) -> Run:
+        self.entered = True
+        self._stack.enter_context(self._harness._slots())  # noqa: SLF001
+        try:
+            self._conductor = Conductor(self._plan, self._harness._ready_tools())  # noqa: SLF001
+            self._conductor.begin()
+        except BaseException:
+            self.abandon()
+            raise
+        instance = self._conductor.instance
+        self.run.url = instance.url if instance is not None else ""
+        self._thread = threading.Thread(target=self._strike, name="chaoskit-strike", daemon=True)
+        self._thread.start()
+        return self.run
+
+    def _strike(self) -> None:
+        conductor = self._conductor
+        if conductor is None:
+            return
+        try:
+            self._struck = conductor.strike()
+            if self._struck:
+                conductor.settle()
+        except BaseException as error:  # noqa: BLE001 - raised again in the user's thread
+            self._trouble = error
+
+    def _end(self, error: BaseException | None) -> None:
+        __tracebackhide__ = True
+        conductor, thread = self._conductor, self._thread
+        if conductor is None or thread is None:
+            return
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            self.abandon()
+            return
+        conductor.block_ended(None if error is None else f"{type(error).__name__}: {error}")
+        limits = self._plan.limits
+        thread.join(limits.moment_s + self._plan.profile.grace_s + 2 * limits.hung_s + 10)
+        if self._trouble is not None:
+            self.abandon()
+            raise self._trouble from error
+        try:
+            history = conductor.finish("judged" if self._struck else "missed")
+        finally:
+            self._stack.close()
+        self._harness.runs.append(self.run)
+        self.run.raised = error
+        self.run.finished(history)
+        if error is not None:
+            self.run.verify()
+
+    def abandon(self) -> None:
+        """Clean up without judging."""
+        if self._conductor is not None:
+            self._conductor.abort()
+        self._stack.close()
+
+
+class Beside:
+    """A system that runs beside the struck one."""
+
+    def __init__(self, name: str, instance: Any) -> None:
+        self.name = name
+        self._instance = instance
+        self.url: str = instance.url if instance.port is not None else ""
+        self.port: int | None = instance.port
+        self.dir: Path = instance.dir
+
+    def stop(self) -> None:
+        """End it now."""
+        self._instance.remove()
+
+
+class Awaitables:
+    """`await chaos.aio.terminate(...)`: the plain verbs for tests in an event loop."""
+
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
+
+    async def _in_thread(self, verb: str, *args: Any, **options: Any) -> Run:
+        return await asyncio.to_thread(getattr(self._harness, verb), *args, **options)
+
+    async def terminate(self, system: Command, during: Any = None, **options: Any) -> Run:
+        """As `Harness.terminate`."""
+        return await self._in_thread("terminate", system, during, **options)
+
+    async def kill(self, system: Command, during: Any = None, **options: Any) -> Run:
+        """As `Harness.kill`."""
+        return await self._in_thread("kill", system, during, **options)
+
+    async def pause(self, system: Command, during: Any = None, **options: Any) -> Run:
+        """As `Harness.pause`."""
+        return await self._in_thread("pause", system, during, **options)
+
+    async def strike(self, system: Command, during: Any = None, **options: Any) -> Run:
+        """As `Harness.strike`."""
+        return await self._in_thread("strike", system, during, **options)
+
+
+def refuse_running_loop(verb: str) -> None:
+    """A blocking verb in a running event loop would stop the test's own client.
+
+    Raises:
+        UsageError: names the awaitable form.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if verb.endswith("ing"):
+        raise UsageError(f"'with chaos.{verb}(...)' would block this event loop: write 'async with chaos.{verb}(...)'")
+    raise UsageError(f"chaos.{verb}(...) would block this event loop: write 'await chaos.aio.{verb}(...)'")
+
+
+def _requests(during: Any) -> tuple[Requests, ...]:
+    if during is None:
+        return ()
+    items = list(during) if isinstance(during, Sequence) and not isinstance(during, str) else [during]
+    for each in items:
+        if not isinstance(each, Requests):
+            raise UsageError(f"during={each!r} is no workload: expected Requests('GET /path') or a list of them")
+    return tuple(items)
+
+
+def _disturbed(run: Run) -> bool:
+    return any(each.check == "struck" and any(f.kind == "disturbed" for f in each.findings) for each in run.verdicts)
+
+
+def _slug(text: str) -> str:
+    kept = "".join(letter if letter.isalnum() or letter in "._" else "-" for letter in text).strip("-") or "run"
+    return kept if len(kept) <= 80 else f"{kept[:50]}-{kept[-29:]}"  # noqa: PLR2004 - well under 255 bytes a name
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+__all__ = ["AtStart", "Beside", "Harness", "Run", "RunBlock", "can", "implied"]
