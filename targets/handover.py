@@ -50,7 +50,7 @@ class Handover(Server):
 
 
 def send_new_ones_to_the_second(listener: socket.socket) -> None:
-    """A one-line program for the kernel, `return 1`: else connections that it still hands to us die with our listener."""
+    """A program for the kernel, `return 1`: connections that it still hands to us would die with our listener."""
     if not sys.platform.startswith("linux"):
         return
     program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 1), 8)
