@@ -48,11 +48,11 @@ class DriverError(ChaoskitError):
     kind = "driver"
 
 
-class Failed(AssertionError):  # noqa: N818 - users write `except Failed`
+class Failed(AssertionError):
     """The system broke its promise; the first line names the loss."""
 
 
-class Unproven(AssertionError):  # noqa: N818 - as Failed
+class Unproven(AssertionError):
     """The run proved nothing; the first line begins with `unknown:`."""
 
 

@@ -265,10 +265,7 @@ class InHand:
         owners = self._oracle.owner_pids(list(fresh), tree)
         for inode, request in fresh.items():
             pid = owners.get(inode)
-            if pid is None:
-                owner = "unknown"
-            else:
-                owner = "struck" if pid in self._tree_at_signal else "other"
+            owner = "unknown" if pid is None else "struck" if pid in self._tree_at_signal else "other"
             self._run.record("watch", RequestAccepted(request=request, pid=pid, owner=owner))
 
     def _watch_listener(self, look: Look) -> None:

@@ -7,7 +7,15 @@ from typing import Protocol
 
 from chaoskit.errors import UsageError
 from chaoskit.history.events import Event
-from chaoskit.history.facts import BodyReached, FirstByteReceived, InstanceReady, LogMatched, RequestSent, RunPlanned, WorkInHand
+from chaoskit.history.facts import (
+    BodyReached,
+    FirstByteReceived,
+    InstanceReady,
+    LogMatched,
+    RequestSent,
+    RunPlanned,
+    WorkInHand,
+)
 
 
 class Watch(Protocol):

@@ -565,7 +565,11 @@ class Conductor:
         signal_s = self._signal_s
         open_requests = client.open_requests() if client is not None else {}
         held_open = any(
-            each.purpose == "work" and each.sent and each.sent_s is not None and signal_s is not None and each.sent_s <= signal_s
+            each.purpose == "work"
+            and each.sent
+            and each.sent_s is not None
+            and signal_s is not None
+            and each.sent_s <= signal_s
             for each in open_requests.values()
         )
         propagation_s = self.plan.profile.propagation_s
@@ -707,9 +711,7 @@ def _workloads(plan: Plan) -> tuple[WorkloadPlanned, ...]:
     ]
     if plan.own:
         made.append(
-            WorkloadPlanned(
-                index=len(made), kind="own", targets=(), disposition="drain", clients=0, hold_at_least=1
-            )
+            WorkloadPlanned(index=len(made), kind="own", targets=(), disposition="drain", clients=0, hold_at_least=1)
         )
     return tuple(made)
 
@@ -737,7 +739,13 @@ def _version_of(argv: tuple[str, ...]) -> str | None:
 
 def _exited_early(name: str, instance: Instance) -> str:
     ended = instance.exit()
-    how = "ended" if ended is None else f"exited with {ended.code}" if ended.signal is None else f"was ended by {ended.signal}"
+    how = (
+        "ended"
+        if ended is None
+        else f"exited with {ended.code}"
+        if ended.signal is None
+        else f"was ended by {ended.signal}"
+    )
     return f"'{name}' {how} before the strike, by itself. Full log: {instance.log}"
 
 

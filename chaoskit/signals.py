@@ -21,7 +21,9 @@ def name_of(text: str | int) -> str:
     name = str(text).upper()
     name = name if name.startswith("SIG") else f"SIG{name}"
     if name not in signal.Signals.__members__:
-        raise UsageError(f"'{text}' is no signal{near(name, signal.Signals.__members__)}: expected a name such as SIGTERM")
+        raise UsageError(
+            f"'{text}' is no signal{near(name, signal.Signals.__members__)}: expected a name such as SIGTERM"
+        )
     return name
 
 

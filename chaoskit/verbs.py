@@ -47,7 +47,9 @@ def can(ability: str) -> bool:
         "uvloop": _has_uvloop,
     }
     if ability not in abilities:
-        raise UsageError(f"can('{ability}') asks for an unknown ability{near(ability, abilities)}: {', '.join(abilities)}")
+        raise UsageError(
+            f"can('{ability}') asks for an unknown ability{near(ability, abilities)}: {', '.join(abilities)}"
+        )
     return abilities[ability]()
 
 
@@ -341,7 +343,7 @@ class Harness:
         self._entered.append(block)
         return block
 
-    def plan(  # noqa: PLR0913 - the verbs' keywords, checked in one place
+    def plan(  # noqa: PLR0913 - the keywords of all verbs, checked in one place
         self,
         system: Command,
         during: Any,
@@ -446,7 +448,13 @@ class Harness:
         slug = _slug(self._test.rsplit("::", 1)[-1] if self._test else name)
         worker = os.environ.get("PYTEST_XDIST_WORKER", "")
         for _ in range(100):
-            parts = [stamp, slug, *([worker] if worker else []), *([self._suffix] if self._suffix else []), os.urandom(2).hex()]
+            parts = [
+                stamp,
+                slug,
+                *([worker] if worker else []),
+                *([self._suffix] if self._suffix else []),
+                os.urandom(2).hex(),
+            ]
             folder = self._run_dir / "-".join(parts)
             try:
                 folder.mkdir(parents=True)
@@ -479,13 +487,17 @@ class RunBlock:
         refuse_running_loop(self._plan.fault.kind.removesuffix("e") + "ing")
         return self._begin()
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end(error)
 
     async def __aenter__(self) -> Run:
         return await asyncio.to_thread(self._begin)
 
-    async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await asyncio.to_thread(self._end, error)
 
     def _begin(self) -> Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
@@ -72,7 +72,7 @@ def fail_if(check: str, findings: Iterable[Finding], summary: str = "") -> Verdi
 
 
 def worst(verdicts: Iterable[Verdict]) -> Outcome:
-    """fail beats unknown beats pass."""
+    """Of several outcomes the worst: fail beats unknown beats pass."""
     outcomes = {each.outcome for each in verdicts}
     for outcome in (Outcome.FAIL, Outcome.UNKNOWN):
         if outcome in outcomes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from chaoskit.errors import RehearsalError
-from chaoskit.history.facts import ConnectFailed, RequestHung, RequestLost, ResponseReceived
+from chaoskit.history.facts import ConnectFailed, RequestHung, ResponseReceived
 from chaoskit.workloads.client import Answer, Ask, Client, Endpoint, Link
 from chaoskit.workloads.load import open_loop
 from chaoskit.workloads.requests import IDEMPOTENT, Requests, Target
@@ -84,7 +84,10 @@ class HttpDrive:
         self._durations[target] = answer.ended_s - answer.opened_s
         if isinstance(fact, ResponseReceived) and fact.status < 500:  # noqa: PLR2004 - RFC 9110: 5xx is the server's fault
             if fact.status >= 400:  # noqa: PLR2004
-                self._note("rehearsed_status", f"{target} answers {fact.status} without any strike: that status counts as whole")
+                self._note(
+                    "rehearsed_status",
+                    f"{target} answers {fact.status} without any strike: that status counts as whole",
+                )
             return
         if isinstance(fact, RequestHung) and fact.status is not None:
             self._note("endless_answer", f"{target} had not ended its answer after {REHEARSAL_S:g} s of rehearsal")
@@ -154,7 +157,7 @@ class HttpDrive:
                 )
                 continue
             for _ in range(workload.clients):
-                self._spawn(self._closed_client(index, workload))
+                self._spawn(self._closed_client(index))
         if self._readiness is not None:
             self._spawn(self._probe_readiness(Target("GET", self._readiness)))
 
@@ -162,7 +165,7 @@ class HttpDrive:
         workload = self._workloads[index]
         return self._ask(index, workload.target(number), "work", number, timeout_s=workload.timeout_s or FOREVER_S)
 
-    async def _closed_client(self, index: int, workload: Requests) -> None:
+    async def _closed_client(self, index: int) -> None:
         link: Link | None = None
         while not self._signalled and not self._closed:
             number = self._numbers[index]
@@ -262,7 +265,11 @@ class HttpDrive:
     ) -> Ask:
         held_kind = 0 <= index < len(self._workloads) and target in self._workloads[index].targets
         workload = self._workloads[index] if 0 <= index < len(self._workloads) else None
-        body = workload.body(number) if workload is not None and held_kind and target.method not in ("GET", "HEAD") else b""
+        body = (
+            workload.body(number)
+            if workload is not None and held_kind and target.method not in ("GET", "HEAD")
+            else b""
+        )
         work = purpose == "work"
         return Ask(
             request=self._client.next_request(),
@@ -274,7 +281,9 @@ class HttpDrive:
             body=body,
             upload_s=workload.upload_s if workload is not None and held_kind and purpose in ("work", "new") else 0,
             download_s=workload.download_s if workload is not None and work else 0,
-            expect=workload.expect.encode() if workload is not None and held_kind and workload.expect is not None else None,
+            expect=workload.expect.encode()
+            if workload is not None and held_kind and workload.expect is not None
+            else None,
             keep_alive=keep_alive,
             timeout_s=timeout_s,
             byte_marks=self._byte_marks if work else (),
@@ -303,5 +312,3 @@ class HttpDrive:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
