@@ -1,0 +1,63 @@
+"""'What to look at': said only where the evidence of this very run supports it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chaoskit.checks.account import Account
+from chaoskit.checks.exchange import Exchange
+from chaoskit.checks.words import seconds
+from chaoskit.history.facts import ResponseReceived
+
+INSTANT_S = 0.1
+
+
+def severed(account: Account, exchanges: Sequence[Exchange]) -> str | None:
+    """Held requests that died with the process, or all at once while it lived."""
+    ends = [each.ended_s for each in exchanges if each.ended_s is not None]
+    exit_s = account.exit_s
+    if not ends or exit_s is None:
+        return None
+    after_s = exit_s - account.signal_s
+    if max(abs(end - exit_s) for end in ends) > INSTANT_S:
+        if max(ends) - account.signal_s < INSTANT_S:
+            return f"all ended within {seconds(max(ends) - account.signal_s)} of the signal: connections are closed at once."
+        return None
+    if account.killed_at_deadline:
+        return (
+            f"they ended when the deadline's SIGKILL came, {seconds(after_s)} after the signal: the work does not fit the "
+            "grace period, or the process did not act on the signal."
+        )
+    if after_s < INSTANT_S:
+        fact = account.exit_fact
+        died = fact is not None and account.signal_fact is not None and fact.signal == account.signal_fact.signal
+        return (
+            f"the process exited {seconds(after_s)} after the signal"
+            + (f", killed by it: no handler for {fact.signal}." if died and fact else ": it does not wait for what it holds.")
+        )
+    return (
+        f"the process exits {seconds(after_s)} after the signal, before the deadline: "
+        "a time-out of its own is shorter than the requests."
+    )
+
+
+def backlog(account: Account) -> str | None:
+    """Requests lost with the accept queue."""
+    workers = len(account.children.pids) if account.children else 0
+    who = f"{workers} worker processes" if workers > 1 else "it"
+    return (
+        f"{who} did not accept before the listener closed: accept and answer what waits before closing it, "
+        "or let the platform stop sending first (a pre-stop wait)."
+    )
+
+
+def error_status(account: Account, rows: Sequence[object]) -> str | None:
+    """Held requests that ended in an error within an instant of the signal."""
+    ends = []
+    for row in rows:
+        exchange = getattr(row, "exchange", None)
+        if isinstance(exchange, Exchange) and exchange.end and isinstance(exchange.end.fact, ResponseReceived):
+            ends.append(exchange.end.at_s)
+    if not ends or max(ends) - account.signal_s > INSTANT_S:
+        return None
+    return "the answers came in the instant of the signal: the handlers are cancelled, not awaited."

@@ -1,0 +1,337 @@
+"""`no_resets` and `drains`: what became of the work that was held, and of connections under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chaoskit.checks import advice
+from chaoskit.checks.account import Account, account_of
+from chaoskit.checks.exchange import End, Exchange
+from chaoskit.checks.ledger import SAME_INSTANT_S, Fate, Held, Ledger, ledger_of
+from chaoskit.checks.verdict import Finding, Outcome, Verdict, fail_if, unknown
+from chaoskit.checks.words import cited, many, routes, seconds, was
+from chaoskit.history.events import History
+from chaoskit.history.facts import OwnConnectionEnded, RequestLost
+
+LISTENER_RACE_S = 0.1
+LISTENER_RACES = 2  # one or two are the race that every server has which closes its listener
+UNSAFE = ("POST", "PATCH")  # not idempotent: a client may not simply send it again (RFC 9110, section 9.2.2)
+
+
+def no_resets(history: History) -> Verdict:
+    """Nothing that the system had accepted was cut, reset or left hanging."""
+    account = account_of(history)
+    if account.signal is None:
+        return unknown("no_resets", Finding("not_struck", "nothing was struck"))
+    ledger = ledger_of(history)
+    findings = [
+        *_held(account, ledger),
+        *_own(account),
+        *_new(account),
+        *_idle(account),
+        *_before(account),
+        *_behind_front(ledger),
+    ]
+    verdict = fail_if("no_resets", findings, _whole_words(account, ledger))
+    doubts = [*_unproven(ledger.rows, ("eof", "no_end", "own_timeout", "gave_up")), *_untold(account)]
+    if verdict.outcome is Outcome.PASS and doubts:
+        return unknown("no_resets", doubts[0], *doubts[1:], *findings)
+    return Verdict(verdict.check, verdict.outcome, (*verdict.findings, *doubts), verdict.summary)
+
+
+def drains(history: History) -> Verdict:
+    """Every held request of a DRAIN workload got its whole answer."""
+    account = account_of(history)
+    if account.signal is None:
+        return unknown("drains", Finding("not_struck", "nothing was struck"))
+    ledger = ledger_of(history)
+    rows = [each for each in ledger.rows if account.disposition(each.exchange) == "drain"]
+    own = [event for event in account.own_ended if _own_drains(account)]
+    findings = [*_drain_findings(account, rows), *(_own(account) if own else [])]
+    complete = sum(1 for each in rows if each.fate is Fate.COMPLETE)
+    answered = sum(1 for event in own if isinstance(event.fact, OwnConnectionEnded) and event.fact.outcome == "answered")
+    if not findings and not complete + answered and not _unproven(rows, ()):
+        return unknown("drains", Finding("nothing_held", "no held request that had to be drained"))
+    owed = sum(1 for each in rows if each.fate not in (Fate.NEVER_ACCEPTED, Fate.NOT_HELD))
+    words = f"{complete + answered} of {owed + len(own)} held requests got their whole answer"
+    verdict = fail_if("drains", findings, words)
+    doubts = [*_unproven(rows, ()), *(_untold(account) if _own_drains(account) else [])]
+    if verdict.outcome is Outcome.PASS and doubts:
+        return unknown("drains", doubts[0], *doubts[1:], *findings)
+    return Verdict(verdict.check, verdict.outcome, (*verdict.findings, *doubts), verdict.summary)
+
+
+def _whole_words(account: Account, ledger: Ledger) -> str:
+    hand = account.hand_fact
+    if not ledger.rows and hand is not None and hand.own:
+        return f"no connection of your own client was severed ({hand.own} in hand)"
+    return f"none of {many(ledger.sent, 'held request')} was cut, and no new one lost"
+
+
+# ---- held ------------------------------------------------------------------------------------------------------
+
+
+def _held(account: Account, ledger: Ledger) -> list[Finding]:
+    findings = []
+    severed = ledger.of(Fate.SEVERED)
+    if severed:
+        findings.append(_severed(account, ledger, severed))
+    hung = ledger.of(Fate.HUNG)
+    if hung:
+        words = f"{_of(hung, ledger)} {was(len(hung))} left hanging: open and unanswered after the deadline"
+        findings.append(_accuse("hung", words, hung))
+    unaccepted = ledger.of(Fate.NEVER_ACCEPTED)
+    if unaccepted:
+        words = (
+            f"{_of(unaccepted, ledger, 'request')} {was(len(unaccepted))} never accepted: "
+            f"they waited in the backlog of {account.struck} and were lost with it"
+        )
+        findings.append(_accuse("never_accepted", words, unaccepted, advice.backlog(account)))
+    unseen = [each for each in ledger.rows if each.reason == "lost_unseen"]
+    if unseen:
+        words = (
+            f"{_of(unseen, ledger, 'request')} {was(len(unseen))} lost: sent before the signal; "
+            "nothing tells whether they had been accepted, and they should not have been lost either way"
+        )
+        findings.append(_accuse("lost_unseen", words, unseen))
+    races = [each for each in ledger.rows if each.reason == "idle_race"]
+    if races:
+        words = f"{many(len(races), 'kept-alive connection')} {was(len(races))} closed in the same instant as a request on it"
+        findings.append(_accuse("idle_race", words, races, severity="warning"))
+    return findings
+
+
+def _severed(account: Account, ledger: Ledger, rows: Sequence[Held]) -> Finding:
+    ways = _ways([each.exchange for each in rows])
+    who = f"{account.struck} had {'it' if len(rows) == 1 else 'them'} in hand"
+    words = f"{_of(rows, ledger)} {was(len(rows))} severed: {ways}; {who} ({routes(each.exchange for each in rows)})"
+    return _accuse("severed", words, rows, advice.severed(account, [each.exchange for each in rows]))
+
+
+def _of(rows: Sequence[Held], ledger: Ledger, noun: str = "held request") -> str:
+    return f"{len(rows)} of {many(ledger.sent, noun)}"
+
+
+def _accuse(
+    kind: str, words: str, rows: Sequence[Held], tip: str | None = None, *, severity: str = "error"
+) -> Finding:
+    events = cited(each.exchange for each in rows)
+    return Finding(kind, words, "error" if severity == "error" else "warning", events, tip)
+
+
+def _ways(exchanges: Sequence[Exchange]) -> str:
+    """In which ways they were cut, in words, the most frequent first."""
+    counted: dict[str, int] = {}
+    for each in exchanges:
+        counted[_way(each)] = counted.get(_way(each), 0) + 1
+    parts = sorted(counted.items(), key=lambda item: -item[1])
+    if len(parts) == 1:
+        return parts[0][0]
+    return ", ".join(f"{count} {way}" for way, count in parts)
+
+
+def _way(exchange: Exchange) -> str:
+    fact = exchange.end.fact if exchange.end else None
+    if exchange.how is End.SHORT:
+        return "ended in order but without what expect= asks for"
+    if not isinstance(fact, RequestLost):
+        return "lost"
+    verb = "reset" if fact.by == "rst" else "closed"
+    where = {
+        "cut_in_head": "in the head of its answer",
+        "cut_in_body": "in mid-body",
+    }.get(fact.loss, "without a byte")
+    return f"{verb} {where}"
+
+
+def _own(account: Account) -> list[Finding]:
+    """Connections of a user's own client, as the struck side's sockets showed them."""
+    severed = [
+        event
+        for event in account.own_ended
+        if isinstance(event.fact, OwnConnectionEnded) and event.fact.outcome == "severed"
+    ]
+    if not severed:
+        return []
+    total = max(len(account.own_ended), len(severed))
+    words = (
+        f"{len(severed)} of {many(total, 'connection')} of your own client {was(len(severed))} severed: "
+        f"{account.struck} was gone and not one more byte of the answer had been acknowledged"
+    )
+    return [Finding("severed", words, "error", tuple(event.index for event in severed[:100]))]
+
+
+def _own_drains(account: Account) -> bool:
+    planned = account.plan.workloads if account.plan else ()
+    return any(each.kind == "own" and each.disposition == "drain" for each in planned)
+
+
+def _untold(account: Account) -> list[Finding]:
+    hand = account.hand_fact
+    expected = hand.own if hand else 0
+    told = sum(
+        1 for event in account.own_ended if isinstance(event.fact, OwnConnectionEnded) and event.fact.outcome != "untold"
+    )
+    missing = max(expected, len(account.own_ended)) - told
+    if missing <= 0 or not account.own_planned():
+        return []
+    words = (
+        f"what became of {many(missing, 'connection')} of your own client cannot be told from the struck side's sockets: "
+        "let your client's own assertions say it"
+    )
+    return [Finding("unproven", words, "note", tuple(event.index for event in account.own_ended[:100]))]
+
+
+# ---- new work, idle connections, the front -----------------------------------------------------------------------
+
+
+def _new(account: Account) -> list[Finding]:
+    mine = [each for each in account.after if each.owner != "other"]
+    cut = [each for each in mine if each.how in (End.CUT, End.SHORT)]
+    findings = []
+    if cut:
+        words = f"{many(len(cut), 'new request')} {was(len(cut))} severed: accepted after the signal, then {_ways(cut)}"
+        findings.append(Finding("severed_new", words, "error", cited(cut)))
+    silent = [each for each in mine if each.how is End.NO_BYTE]
+    reused = [each for each in silent if each.reused]
+    findings += _reused(account, reused, "kept-alive connection")
+    lost = [each for each in silent if not each.reused and (each.accepted is not None or account.in_window(each, 0.0))]
+    findings += _lost_or_race(account, lost)
+    return findings
+
+
+def _lost_or_race(account: Account, lost: Sequence[Exchange]) -> list[Finding]:
+    """Closed or reset without a byte: the race of a closing listener, or a loss."""
+    races = [each for each in lost if each.accepted is None and _near_listener_close(account, each)]
+    counted = [each for each in races if each.purpose != "readiness"]
+    excused = not account.propagates and len(counted) <= LISTENER_RACES
+    findings = []
+    if races and excused:
+        words = (
+            f"{many(len(races), 'new request')} met the listener as it closed and got no answer: "
+            "every server that closes its listener has this race"
+        )
+        findings.append(Finding("listener_race", words, "warning", cited(races)))
+    accused = [each for each in lost if not (excused and each in races)]
+    if accused:
+        words = f"{many(len(accused), 'new request')} {was(len(accused))} lost: {_ways(accused)} after the signal"
+        if account.propagates:
+            words += f", while the platform still sends new work (for {seconds(account.propagation_s)})"
+        findings.append(Finding("new_lost", words, "error", cited(accused)))
+    return findings
+
+
+def _near_listener_close(account: Account, exchange: Exchange) -> bool:
+    closed = account.listener_closed_s
+    if closed is None or exchange.ended_s is None:
+        return False
+    return closed[0] - LISTENER_RACE_S <= exchange.ended_s <= closed[1] + LISTENER_RACE_S
+
+
+def _idle(account: Account) -> list[Finding]:
+    mine = [each for each in account.idle if each.owner != "other"]
+    cut = [each for each in mine if each.how in (End.CUT, End.SHORT)]
+    findings = []
+    if cut:
+        words = f"{many(len(cut), 'request')} on a kept-alive connection {was(len(cut))} severed: {_ways(cut)}"
+        findings.append(Finding("severed_new", words, "error", cited(cut)))
+    findings += _reused(account, [each for each in mine if each.how is End.NO_BYTE], "idle connection")
+    return findings
+
+
+def _reused(account: Account, lost: Sequence[Exchange], noun: str) -> list[Finding]:
+    """A kept-alive connection that ended under our request: a race, unless the server had the request."""
+    guilty: list[Exchange] = []
+    races: list[Exchange] = []
+    for each in lost:
+        waited_s = (each.ended_s or each.sent.at_s) - each.sent.at_s
+        long = waited_s >= SAME_INSTANT_S
+        post = each.method in UNSAFE and (each.read is not None or long)
+        (guilty if post or (each.read is not None and long) else races).append(each)
+    findings = []
+    if guilty:
+        words = (
+            f"{many(len(guilty), 'request')} on a kept-alive connection {was(len(guilty))} lost: {account.struck} closed it "
+            f"with the request in it ({routes(guilty)})"
+        )
+        findings.append(Finding("idle_lost", words, "error", cited(guilty)))
+    if races:
+        words = f"{many(len(races), noun)} {was(len(races))} closed in the same instant as our request on it"
+        findings.append(Finding("idle_race", words, "warning", cited(races)))
+    return findings
+
+
+def _before(account: Account) -> list[Finding]:
+    """Losses before the signal: until then a new request owes a whole answer."""
+    lost = [each for each in account.before if isinstance(each.end and each.end.fact, RequestLost) and not each.reused]
+    during = [each for each in lost if each.ended_s is not None and each.ended_s >= account.stop_s]
+    earlier = [each for each in lost if each not in during]
+    findings = []
+    if during:
+        words = f"{many(len(during), 'request')} {was(len(during))} lost before the signal: {_ways(during)} during pre-stop"
+        findings.append(Finding("lost_before_signal", words, "error", cited(during)))
+    if earlier:
+        words = f"{many(len(earlier), 'request')} {was(len(earlier))} lost before the strike: {_ways(earlier)}; not its doing"
+        findings.append(Finding("lost_before_strike", words, "warning", cited(earlier)))
+    return findings
+
+
+def _behind_front(ledger: Ledger) -> list[Finding]:
+    lost = [each for each in ledger.of(Fate.NOT_HELD) if each.lost and each.reason != "idle_race"]
+    if not lost:
+        return []
+    words = (
+        f"{many(len(lost), 'request')} that the struck instance did not have {was(len(lost))} lost: "
+        "a fault of the deployment (front, routing), not of what was struck"
+    )
+    return [_accuse("deployment_loss", words, lost, severity="warning")]
+
+
+# ---- drains ------------------------------------------------------------------------------------------------------
+
+
+def _drain_findings(account: Account, rows: Sequence[Held]) -> list[Finding]:
+    total = len(rows)
+    findings = []
+    for fate, kind, words in (
+        (Fate.SEVERED, "severed", "severed"),
+        (Fate.HUNG, "hung", "left hanging"),
+        (Fate.ERROR_STATUS, "error_status", "answered with an error"),
+        (Fate.UNCLEAN_503, "unclean_503", "rejected, and without a valid Retry-After"),
+        (Fate.CLEAN_503, "clean_503", "rejected although drained was promised"),
+    ):
+        found = [each for each in rows if each.fate is fate]
+        if found:
+            tail = _statuses(found) if fate in (Fate.ERROR_STATUS, Fate.UNCLEAN_503, Fate.CLEAN_503) else ""
+            sentence = f"{len(found)} of {many(total, 'held request')} {was(len(found))} {words}{tail}"
+            findings.append(_accuse(kind, sentence, found, advice.error_status(account, found) if tail else None))
+    return findings
+
+
+def _statuses(rows: Sequence[Held]) -> str:
+    seen = {getattr(each.exchange.end.fact, "status", None) for each in rows if each.exchange.end}
+    known = sorted(status for status in seen if status is not None)
+    return f": {', '.join(str(status) for status in known)}" if known else ": no HTTP"
+
+
+def _unproven(rows: Sequence[Held], reasons: tuple[str, ...]) -> list[Finding]:
+    """What proves nothing, one finding a reason; an empty `reasons` means all of them."""
+    findings = []
+    for reason in dict.fromkeys(each.reason for each in rows if each.fate is Fate.UNPROVEN):
+        if reasons and reason not in reasons:
+            continue
+        found = [each for each in rows if each.fate is Fate.UNPROVEN and each.reason == reason]
+        words = f"{many(len(found), 'held request')} {was(len(found))} not proven: {_WHY.get(reason, reason)}"
+        findings.append(Finding("unproven", words, "note", cited(each.exchange for each in found)))
+    return findings
+
+
+_WHY = {
+    "eof": "the body ends with the connection, as it would if the process were killed; name its end with expect=",
+    "odd_status": "a 4xx that the rehearsal did not get (or nothing was rehearsed: rehearse=True, --rehearse)",
+    "own_timeout": "its time-out ended before the deadline; give it a longer timeout_s=",
+    "no_end": "the run ended before it did",
+    "gave_up": "the system's client left the held call and the work went on: your client's time-out is shorter than the hold",
+    "lost_unseen": "it was lost, and nothing tells whether it had been accepted",
+    "backlog_behind_front": "a front answered with an error for a request that may have been in the backlog",
+}
