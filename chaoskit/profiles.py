@@ -42,7 +42,8 @@ class Profile:
         object.__setattr__(self, "signal", name_of(self.signal))
         if self.to not in RECIPIENTS:
             raise UsageError(
-                f"profile '{self.name}': to is {self.to!r}; expected {', '.join(RECIPIENTS)}{near(str(self.to), RECIPIENTS)}"
+                f"profile '{self.name}': to is {self.to!r}; "
+                f"expected {', '.join(RECIPIENTS)}{near(str(self.to), RECIPIENTS)}"
             )
         self._number("grace_s", self.grace_s, above=True)
         self._number("propagation_s", self.propagation_s)
