@@ -31,7 +31,7 @@ FRESH_S = 0.5  # how long a connection that is just open may take to send its re
 CLOSING_S = 1.0  # how long a client may take to close after us
 
 
-class Gone(OSError):  # noqa: N818 - no error: the connection was ended on purpose
+class Gone(OSError):
     """The connection is over; its thread has nothing left to do."""
 
 
@@ -144,6 +144,7 @@ class Server:
     def run(self) -> int:
         self.handle_signals()  # before the listener: who can connect meets a server that can be told to stop
         self.listener = self.listen()
+        self.options.port = self.listener.getsockname()[1]  # `--port 0` takes any
         print(f"listening on {self.options.host}:{self.options.port}", flush=True)
         while not self.may_close():
             self.accept(timeout_s=0.05 if self.stopping.is_set() else None)
@@ -302,13 +303,19 @@ class Server:
             return self.stream(connection, request)
         if request.path == "/big":
             return self.big(connection, request)
+        return self.slow(connection, request)
+
+    def slow(self, connection: Connection, request: Request) -> bool:
+        self.invite_body(connection, request)
         self.read_body(connection, request)
         status = self.hold(request)
         return self.respond(connection, request, status, b'{"done": true}\n')
 
-    def read_body(self, connection: Connection, request: Request) -> None:
+    def invite_body(self, connection: Connection, request: Request) -> None:
         if request.headers.get("expect", "").lower() == "100-continue":
             connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def read_body(self, connection: Connection, request: Request) -> None:
         while request.unread:
             connection.read_some_body(request)
 

@@ -36,7 +36,7 @@ class Handover(Server):
     def on_stop(self) -> None:
         if self.options.successor:
             return
-        command = [sys.executable, *sys.argv, "--successor", "1"]
+        command = [sys.executable, *sys.argv, "--port", str(self.options.port), "--successor", "1"]
         self.successor = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.successor.stdout.readline()  # it listens
         send_new_ones_to_the_second(self.listener)

@@ -41,9 +41,8 @@ def readme() -> str:
     """README.md, whole."""
     parts = [INTRODUCTION]
     for outcome, title in (("pass", "Correct"), ("fail", "Guilty"), ("unknown", "Nothing proven")):
-        chosen = [row for row in rows() if row["outcome"] == outcome]
-        parts += [f"\n## {title}\n", "| target | asked | verdict | because |", "|---|---|---|---|"]
-        parts += [_line(row) for row in chosen]
+        lines = [_line(row) for row in rows() if row["outcome"] == outcome]
+        parts += [f"\n## {title}\n", "| target | asked | verdict | because |", "|---|---|---|---|", *lines]
     return "\n".join(parts) + "\n"
 
 

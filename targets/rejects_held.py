@@ -4,7 +4,8 @@ from common import Connection, Request, Server, main
 
 
 class RejectsHeld(Server):
-    def work(self, connection: Connection, request: Request) -> bool:
+    def slow(self, connection: Connection, request: Request) -> bool:
+        self.invite_body(connection, request)
         self.read_body(connection, request)
         if self.stopping.wait(self.options.work):
             return self.refuse_held(connection, request)
