@@ -1,0 +1,184 @@
+"""Turns a `Command` into a `Launch`: words filled in, references replaced, files written, the program found."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from chaoskit.address import Address
+from chaoskit.drivers import ports
+from chaoskit.drivers.base import Launch
+from chaoskit.drivers.command import Command
+from chaoskit.errors import LaunchError, StorageError, UsageError, near
+
+OWN_WORDS = ("port", "host", "dir", "python", "sink")
+_WORD = re.compile(r"\{\{(?P<literal>[A-Za-z_][\w.-]*)\}\}|\{(?P<word>[A-Za-z_][\w.-]*)\}")
+_TOKEN = re.compile(r"http://[a-z0-9-]+-[0-9a-f]{12}\.invalid")
+
+
+def resolve(
+    command: Command,
+    *,
+    name: str,
+    root: Path,
+    run_dir: Path,
+    addresses: Mapping[str, str],
+    words: Mapping[str, str],
+    extra_env: Mapping[str, str],
+    host: str = "127.0.0.1",
+) -> Launch:
+    """Everything about one start of `command`, resolved.
+
+    Raises:
+        UsageError: a placeholder that nobody fills, a reference to something that does not run, a folder that is not there.
+        LaunchError: the program was not found.
+    """
+    folder = _folder(run_dir, name)
+    port = command.port if command.port is not None else (ports.pick(host) if needs_port(command) else None)
+    known = {**words, "host": host, "dir": str(folder), "python": sys.executable}
+    if port is not None:
+        known["port"] = str(port)
+    fill = _Filler(name, known, addresses)
+    _write_files(command, fill, folder, root)
+    argv = tuple(fill(word, "its command") for word in command.argv)
+    cwd = root / command.cwd if command.cwd is not None else root
+    if not cwd.is_dir():
+        raise UsageError(f"'{name}': its working directory '{cwd}' is not there (cwd={str(command.cwd)!r})")
+    env = _environment(command, fill, name, known, extra_env)
+    program = find_program(name, argv[0], cwd, env.get("PATH", ""))
+    return Launch(
+        name=name,
+        argv=(program, *argv[1:]),
+        env=env,
+        cwd=cwd,
+        dir=folder,
+        log=folder / "output.log",
+        host=host,
+        port=port,
+    )
+
+
+def needs_port(command: Command) -> bool:
+    """Whether anything of the command asks for `{port}`."""
+    texts = [*command.argv, *(str(value) for value in (command.env or {}).values())]
+    texts += [text for text in (command.files or {}).values() if isinstance(text, str)]
+    return any(match["word"] == "port" for text in texts for match in _WORD.finditer(text))
+
+
+def mentions(command: Command, address: Address) -> bool:
+    """Whether the command, its environment or files hold this reference, or `{sink}`."""
+    texts = [*command.argv, *(str(value) for value in (command.env or {}).values())]
+    texts += [text for text in (command.files or {}).values() if isinstance(text, str)]
+    return any(address.token in text or "{sink}" in text for text in texts)
+
+
+class _Filler:
+    """Fills one text after the other with the same words."""
+
+    def __init__(self, name: str, words: Mapping[str, str], addresses: Mapping[str, str]) -> None:
+        self._name = name
+        self._words = words
+        self._addresses = addresses
+
+    def __call__(self, text: str, where: str) -> str:
+        def word(match: re.Match[str]) -> str:
+            if match["literal"] is not None:
+                known = match["literal"] in self._words or match["literal"] in OWN_WORDS
+                return f"{{{match['literal']}}}" if known else match[0]
+            return self._word(match["word"], match[0], where)
+
+        return _TOKEN.sub(lambda match: self._address(match[0], where), _WORD.sub(word, text))
+
+    def _word(self, word: str, whole: str, where: str) -> str:
+        if word in self._words:
+            return self._words[word]
+        if word == "sink":
+            raise UsageError(f"'{self._name}': {where} asks for {{sink}}, but no sink server runs here")
+        hint = near(word, {*self._words, *OWN_WORDS})
+        if hint:
+            raise UsageError(f"'{self._name}': {where} has the unknown placeholder {whole}{hint}")
+        return whole
+
+    def _address(self, token: str, where: str) -> str:
+        if token not in self._addresses:
+            raise UsageError(
+                f"'{self._name}': {where} refers to a system that does not run ({token}): start it first with chaos.launch(...)"
+            )
+        return self._addresses[token]
+
+
+def find_program(name: str, program: str, cwd: Path, path: str) -> str:
+    """The program's file: as a path, beside this Python, or in PATH.
+
+    Raises:
+        LaunchError: it is nowhere, or not executable.
+    """
+    if os.sep in program:
+        found = Path(program) if Path(program).is_absolute() else cwd / program
+        if not found.is_file():
+            raise LaunchError(f"'{name}' could not be started: there is no file '{found}'")
+        if not os.access(found, os.X_OK):
+            raise LaunchError(f"'{name}' could not be started: '{found}' is not executable (chmod +x, or name its interpreter)")
+        return str(found)
+    beside = Path(sys.executable).parent
+    found_at = shutil.which(program, path=f"{beside}{os.pathsep}{path}")
+    if found_at is None:
+        raise LaunchError(
+            f"'{name}' could not be started: command '{program}' was not found beside '{sys.executable}' nor in PATH. "
+            "Install it into this environment, or give its full path"
+        )
+    return str(Path(found_at).absolute())
+
+
+def _environment(
+    command: Command, fill: _Filler, name: str, known: Mapping[str, str], extra: Mapping[str, str]
+) -> dict[str, str]:
+    env = dict(os.environ)
+    env.setdefault("PYTHONUNBUFFERED", "1")  # a log line must reach the log when it is written
+    env["CHAOSKIT_INSTANCE"] = name
+    if "sink" in known:
+        env["CHAOSKIT_SINK"] = known["sink"]
+    env.update(extra)
+    for key, value in (command.env or {}).items():
+        if value is None:
+            env.pop(key, None)
+        else:
+            env[key] = fill(str(value), f"its environment variable {key}")
+    return env
+
+
+def _folder(run_dir: Path, name: str) -> Path:
+    slug = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "system"
+    for number in range(1, 1000):
+        folder = run_dir / (slug if number == 1 else f"{slug}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StorageError(f"the folder '{folder}' could not be made: {error.strerror}") from error
+        return folder.absolute()
+    raise StorageError(f"no free folder for '{name}' in '{run_dir}'")
+
+
+def _write_files(command: Command, fill: _Filler, folder: Path, root: Path) -> None:
+    for relative, content in (command.files or {}).items():
+        target = (folder / relative).resolve()
+        if not target.is_relative_to(folder):
+            raise UsageError(f"files={{'{relative}': ...}} lies outside the instance's folder: give a relative name")
+        try:
+            text = (root / content).read_text() if isinstance(content, Path) else content
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(fill(text, f"its file {relative}"))
+        except OSError as error:
+            raise UsageError(f"files={{'{relative}': ...}} could not be written: {error}") from error
+
+
+def shown(argv: tuple[str, ...]) -> str:
+    """The command as a person would type it."""
+    return shlex.join(argv)

@@ -1,0 +1,125 @@
+"""Waiting until a system is ready, racing its end."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from pathlib import Path
+
+from chaoskit.drivers.base import Exit, Instance
+from chaoskit.drivers.command import Ready
+from chaoskit.errors import LaunchError, NotReady
+
+EVERY_S = 0.02
+GOOD_ANSWERS = 2  # EXPERIENCE: a path is ready with two good answers; one may come from a process about to fork
+TAIL_LINES = 30
+
+
+class PortTaken(LaunchError):
+    """The system met 'address in use': another port may do."""
+
+
+def await_ready(instance: Instance, ready: Ready, *, timeout_s: float, warm_up_s: float = 0) -> str:
+    """Wait until `instance` is ready, and `warm_up_s` longer; returns how that was known.
+
+    Raises:
+        PortTaken: it ended, and its log says that the address is in use.
+        LaunchError: it ended before.
+        NotReady: the time is up.
+    """
+    began = time.monotonic()
+    last = "nothing was tried yet"
+    good = 0
+    how = _words(ready)
+    while True:
+        _race(instance)
+        ok, last = _ask(instance, ready)
+        good = good + 1 if ok else 0
+        if good >= (GOOD_ANSWERS if isinstance(ready, str) and ready.startswith("/") else 1):
+            break
+        if time.monotonic() - began > timeout_s:
+            raise NotReady(
+                f"'{instance.name}' was not ready after {timeout_s:g} s: {how} gave: {last}. It wrote: {tail(instance.log)} "
+                f"Full log: {instance.log}"
+            )
+        if instance.wait(0 if ok else EVERY_S) is not None:
+            _race(instance)
+    if warm_up_s and instance.wait(warm_up_s) is not None:
+        _race(instance)
+    _race(instance)
+    return how
+
+
+def _words(ready: Ready) -> str:
+    if ready is None:
+        return "no readiness was asked for"
+    return f"GET {ready}" if isinstance(ready, str) and ready.startswith("/") else ready if isinstance(ready, str) else "a callable"
+
+
+def _race(instance: Instance) -> None:
+    ended = instance.exit()
+    if ended is None:
+        return
+    text = tail(instance.log)
+    error = PortTaken if "address already in use" in text.lower() or "eaddrinuse" in text.lower() else LaunchError
+    raise error(f"'{instance.name}' {how_ended(ended)} before it was ready. It wrote: {text} Full log: {instance.log}")
+
+
+def how_ended(ended: Exit) -> str:
+    """`exited with 1` or `was ended by SIGKILL`."""
+    return f"exited with {ended.code}" if ended.signal is None else f"was ended by {ended.signal}"
+
+
+def tail(log: Path, lines: int = TAIL_LINES) -> str:
+    """The last lines of a log, at most 8 KiB, indented below a line break; `(nothing)` where it is empty."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 8192))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return "(nothing)"
+    kept = [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
+    return "\n" + "\n".join(f"    {line}" for line in kept) + "\n" if kept else "(nothing)"
+
+
+def _ask(instance: Instance, ready: Ready) -> tuple[bool, str]:
+    if ready is None:
+        return True, ""
+    if callable(ready):
+        answer = ready(instance.url if instance.port is not None else "")
+        return bool(answer), f"the callable returned {answer!r}"
+    if ready.startswith("log:"):
+        wanted = ready.removeprefix("log:")
+        return _log_has(instance.log, wanted), f"no line with '{wanted}' in its log"
+    if instance.port is None:
+        return False, "it has no port: use {port} in its command, or give port="
+    return _tcp(instance) if ready == "tcp" else _get(instance, ready)
+
+
+def _log_has(log: Path, wanted: str) -> bool:
+    try:
+        return wanted.encode() in log.read_bytes()
+    except OSError:
+        return False
+
+
+def _tcp(instance: Instance) -> tuple[bool, str]:
+    try:
+        with socket.create_connection((instance.host, instance.port), timeout=1):
+            return True, "connected"
+    except OSError as error:
+        return False, f"port {instance.port}: {error.strerror or error}"
+
+
+def _get(instance: Instance, path: str) -> tuple[bool, str]:
+    link = http.client.HTTPConnection(instance.host, instance.port, timeout=2)
+    try:
+        link.request("GET", path, headers={"Connection": "close"})
+        status = link.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return False, f"{type(error).__name__}: {error}"
+    finally:
+        link.close()
+    return 200 <= status < 400, f"status {status}"  # noqa: PLR2004 - RFC 9110: success and redirection
