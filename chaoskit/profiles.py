@@ -232,8 +232,8 @@ def spot(grace_s: float | None = None, **overrides: Unpack[Overrides]) -> Profil
 def all_profiles(root: Path | None = None) -> tuple[Profile, ...]:
     """Every profile that we know; with `root` also those of the nearest pyproject.toml, which come last."""
     own = _own_tables(root) if root is not None else {}
-    known = {each.name: each for each in _ALL}
-    return (*known.values(), *(_from_table(name, own, ()) for name in own if name not in known))
+    names = dict.fromkeys([*(each.name for each in _ALL), *own])
+    return tuple(_named(name, own, ()) for name in names)
 
 
 def by_name(name: str, root: Path | None = None) -> Profile:

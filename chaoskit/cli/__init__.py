@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from chaoskit.cli.terminal import write_json
-from chaoskit.errors import ChaoskitError, near
+from chaoskit.errors import ChaoskitError, StorageError, UsageError, near
 
 PASS, FAIL, UNKNOWN, HARNESS, INTERRUPTED = 0, 1, 2, 3, 130
 COMMANDS = ("check", "demo", "doctor", "judge", "profiles", "show")
@@ -65,10 +65,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _exit_code(words: list[str]) -> int:
     try:
         ended = program.main(words, prog_name="chaoskit", standalone_mode=False, obj=words)
-    except click.ClickException as error:
-        return _usage(error, words)
-    except ChaoskitError as error:
-        return _trouble(error.kind, str(error), words)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
@@ -79,33 +75,40 @@ def _exit_code(words: list[str]) -> int:
         # The reader (head, less) has seen enough; Python must not complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PASS
-    except Exception as error:  # noqa: BLE001 - a bug of ours must not look like a verdict (Python would say 1)
-        traceback.print_exc()
-        return _trouble("bug", f"{type(error).__name__}: {error} (a bug of chaoskit: please report it)", words)
+    except Exception as error:  # noqa: BLE001 - sorted out there; Python itself would say 1, which is "fail"
+        return _trouble(error, words)
     return ended if isinstance(ended, int) else PASS
 
 
-def _usage(error: click.ClickException, words: list[str]) -> int:
+def _trouble(error: Exception, words: list[str]) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return HARNESS
-    context = getattr(error, "ctx", None)
-    asked = context.command_path if context is not None else "chaoskit"
-    return _trouble("usage", f"{error.format_message()}\nSee: {asked} --help", words)
-
-
-def _trouble(kind: str, message: str, words: list[str]) -> int:
-    click.echo(f"chaoskit: {message}", err=True)
-    target = _json_target(words)
-    if target is not None:
-        from chaoskit.result import error_json  # noqa: PLC0415 - only here, and it imports the checks
-
-        try:
-            write_json(target, error_json(kind, message))
-        except ChaoskitError as error:
-            if str(error) not in message:
-                click.echo(f"chaoskit: {error}", err=True)
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        asked = "chaoskit" if context is None else context.command_path
+        told: ChaoskitError = UsageError(f"{error.format_message()}\nSee: {asked} --help")
+    elif isinstance(error, ChaoskitError):
+        told = error
+    else:
+        traceback.print_exception(error)
+        told = ChaoskitError(f"{type(error).__name__}: {error} (this is a bug of chaoskit: please report it)")
+    click.echo(f"chaoskit: {told}", err=True)
+    _tell_in_json(told, words)
     return HARNESS
+
+
+def _tell_in_json(error: ChaoskitError, words: list[str]) -> None:
+    target = _json_target(words)
+    if target is None:
+        return
+    from chaoskit.result import error_json
+
+    try:
+        write_json(target, error_json(error))
+    except StorageError as second:
+        if second.args != error.args:
+            click.echo(f"chaoskit: {second}", err=True)
 
 
 def _json_target(words: list[str]) -> str | None:

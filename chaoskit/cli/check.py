@@ -11,8 +11,10 @@ import click
 from chaoskit.cli import FAIL, PASS, UNKNOWN
 from chaoskit.cli.asked import Asked, in_order, seconds_or, seconds_or_command
 from chaoskit.cli.options import Patient, json_option, terminal, terminal_options
+from chaoskit.cli.repeats import repeat
 from chaoskit.cli.striking import headlines, report, strike_once, striking
 from chaoskit.cli.terminal import Terminal, must_be_writable, write_json
+from chaoskit.result import to_json
 
 CODES = {"pass": PASS, "fail": FAIL, "unknown": UNKNOWN}
 EPILOG = """\b
@@ -118,22 +120,18 @@ def _one(asked: Asked, say: Terminal) -> int:
     with striking(Path(asked.dir), say, _again()) as open_harness:
         run = strike_once(open_harness(0.8), asked)
         if asked.json is not None:
-            from chaoskit.result import to_json
-
             write_json(asked.json, to_json(run.result))
         say.result(headlines(run, say) if say.quiet else report(run, say))
         return CODES[run.outcome]
 
 
 def _many(asked: Asked, say: Terminal) -> int:
-    from chaoskit.cli.repeats import repeat
-
     with striking(Path(asked.dir), say, _again()) as open_harness:
-        outcome, text, json = repeat(asked, say, open_harness)
+        result, text = repeat(asked, say, open_harness)
     if asked.json is not None:
-        write_json(asked.json, json)
+        write_json(asked.json, to_json(result))
     say.result(text)
-    return CODES[outcome]
+    return CODES[result.outcome]
 
 
 def _again() -> str:

@@ -10,9 +10,9 @@ import click
 
 from chaoskit.checks.verdict import Outcome, Verdict
 from chaoskit.cli import FAIL, PASS, UNKNOWN
-from chaoskit.cli.options import json_option, terminal, terminal_options
+from chaoskit.cli.options import terminal, terminal_options
 from chaoskit.cli.striking import OpenHarness, headlines, near_path, striking
-from chaoskit.cli.terminal import Terminal, must_be_writable, write_json
+from chaoskit.cli.terminal import Terminal
 from chaoskit.drivers.command import Command
 from chaoskit.errors import UsageError
 from chaoskit.profiles import process
@@ -41,24 +41,17 @@ CASES = (
 
 
 @click.command(short_help="Strike three real servers, one good, two guilty.")
-@json_option
 @click.option("--dir", metavar="DIR", default=".chaos", envvar="CHAOSKIT_DIR", show_default=True, help="Run folders.")
 @terminal_options
-def command(dir: str, json: str | None, **given: Any) -> int:  # noqa: A002 - the flag's name
+def command(dir: str, **given: Any) -> int:  # noqa: A002 - the flag's name
     """Start three small servers, stop each while 4 requests are in its hands, and say what became of them.
 
     Exit code 0: each got the verdict that it deserves.
     """
-    say = terminal(given, json)
-    if json is not None:
-        must_be_writable(json)
+    say = terminal(given)
     say.note("Three servers, each told to stop (SIGTERM) while 4 requests are in its hands:\n")
     with striking(Path(dir), say, None) as open_harness:
         runs = [_strike(case, open_harness, say) for case in CASES]
-    if json is not None:
-        from chaoskit.result import runs_json
-
-        write_json(json, runs_json([each.result for each in runs], 0, len(runs))[0])
     return _end(runs, say)
 
 

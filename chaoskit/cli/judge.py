@@ -19,6 +19,7 @@ from chaoskit.cli.terminal import STANDARD, Terminal, must_be_writable, write_js
 from chaoskit.history.events import History
 from chaoskit.history.journal import load
 from chaoskit.reports.text import headline, render
+from chaoskit.result import result_of, to_json
 
 
 @click.command(short_help="Judge a saved run again.")
@@ -34,12 +35,10 @@ def command(run_dir: str, names: tuple[str, ...], json: str | None, **given: Any
     say = terminal(given, json)
     if json is not None:
         must_be_writable(json)
-    checks: list[Check] = [by_name(each) for each in names]
+    checks: tuple[Check, ...] = tuple(by_name(each) for each in names)
     with saved(run_dir) as history:
         verdicts = judge(history, checks or None)
         if json is not None:
-            from chaoskit.result import result_of, to_json
-
             write_json(json, to_json(result_of(history, verdicts)))
         say.result(_text(history, verdicts, run_dir, say))
         return CODES[worst(verdicts)]

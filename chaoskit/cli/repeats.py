@@ -6,15 +6,15 @@ from chaoskit.checks.verdict import Outcome
 from chaoskit.cli.asked import Asked
 from chaoskit.cli.striking import OpenHarness, headlines, report, strike_once
 from chaoskit.cli.terminal import Terminal
-from chaoskit.result import Result, runs_json
+from chaoskit.result import RunsResult, runs_result
 from chaoskit.verbs import Run
 
 #: Every second run closes our idle connections earlier: an exit that follows both closings waited for them.
 CLOSE_SHARES = (0.8, 0.5)
 
 
-def repeat(asked: Asked, say: Terminal, open_harness: OpenHarness) -> tuple[Outcome, str, str]:
-    """Strike until N runs could be judged, at most N extra: the outcome, what a person reads, and the JSON."""
+def repeat(asked: Asked, say: Terminal, open_harness: OpenHarness) -> tuple[RunsResult, str]:
+    """Strike until N runs could be judged, at most N extra: the result and what a person reads."""
     judged: list[Run] = []
     unproven: list[Run] = []
     lines: list[str] = []
@@ -25,10 +25,11 @@ def repeat(asked: Asked, say: Terminal, open_harness: OpenHarness) -> tuple[Outc
         line = f"run {number}: {headlines(run, say)}"
         say.progress(line)
         lines.append(line)
-    text_lines = [*lines, *_worst_report(judged, unproven, say)]
-    results: list[Result] = [each.result for each in (judged if len(judged) >= asked.runs else [*judged, *unproven])]
-    document, outcome = runs_json(results, asked.allow, asked.runs)
-    return outcome, "\n".join([*([] if say.quiet else text_lines), _summary(judged, asked, outcome, say)]), document
+    shown = judged if len(judged) >= asked.runs else [*judged, *unproven]
+    result = runs_result([each.result for each in shown], asked.allow, asked.runs)
+    outcome = Outcome(result.outcome)
+    told = [] if say.quiet else [*lines, *_worst_report(judged, unproven, say)]
+    return result, "\n".join([*told, _summary(judged, asked, outcome, say)])
 
 
 def _worst_report(judged: list[Run], unproven: list[Run], say: Terminal) -> list[str]:

@@ -77,6 +77,7 @@ def write_json(target: str, text: str) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
+    text = text.rstrip("\n")
     if target == STANDARD:
         click.echo(text)
         return
