@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from chaoskit.checks.account import Account, account_of
+from chaoskit.checks.account import Account
 from chaoskit.checks.exchange import End
+from chaoskit.checks.fold import account_of
 from chaoskit.checks.ledger import Ledger, ledger_of
 from chaoskit.checks.verdict import Outcome, Verdict, worst
 from chaoskit.errors import ChaoskitError
@@ -39,8 +40,8 @@ class FindingResult(msgspec.Struct, frozen=True, kw_only=True):
     severity: Literal["error", "warning"]
     message: str
     events: list[Count]
-    key: str | None | msgspec.UnsetType = msgspec.UNSET
-    effect: str | None | msgspec.UnsetType = msgspec.UNSET
+    key: str | msgspec.UnsetType | None = msgspec.UNSET
+    effect: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class NoteResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from chaoskit.checks.account import Account, account_of
+from chaoskit.checks.account import Account
 from chaoskit.checks.budgeting import budget
 from chaoskit.checks.connections import drains, no_resets
+from chaoskit.checks.fold import account_of
 from chaoskit.checks.refusals import long_work_asked, readiness_first, rejects_cleanly, stops_accepting
 from chaoskit.checks.shutdown import exit_code, exits_in_time, leaves_nothing_behind
 from chaoskit.checks.struck import disturbed, struck

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaoskit.budget import Budget
-from chaoskit.checks.account import Account, account_of
+from chaoskit.checks.account import Account
 from chaoskit.checks.exchange import End
+from chaoskit.checks.fold import account_of
 from chaoskit.checks.ledger import Fate, ledger_of
-from chaoskit.checks.verdict import Finding, Verdict, fail_if, passed, unknown
+from chaoskit.checks.ruling import rule
+from chaoskit.checks.verdict import Finding, Verdict, passed, unknown
 from chaoskit.checks.words import seconds
 from chaoskit.history.events import History
 
@@ -60,7 +62,7 @@ def budget(history: History) -> Verdict:
     elif exit_s - account.stop_s > bound_s:
         words = f"the stop took {seconds(exit_s - account.stop_s)}; asked for were at most {seconds(bound_s)}"
         findings.insert(0, Finding("over_budget", words, "error", _events(account)))
-    return fail_if("budget", findings, "" if findings[0].severity == "error" else _phase_words(phases))
+    return rule("budget", findings, _phase_words(phases))
 
 
 def _events(account: Account) -> tuple[int, ...]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaoskit.checks import advice
-from chaoskit.checks.account import Account, account_of
+from chaoskit.checks.account import Account
 from chaoskit.checks.exchange import End, Exchange
+from chaoskit.checks.fold import account_of
 from chaoskit.checks.ledger import SAME_INSTANT_S, Fate, Held, Ledger, ledger_of
-from chaoskit.checks.verdict import Finding, Outcome, Verdict, fail_if, unknown
+from chaoskit.checks.ruling import not_struck, rule
+from chaoskit.checks.verdict import Finding, Verdict, unknown
 from chaoskit.checks.words import cited, many, routes, seconds, was
 from chaoskit.history.events import History
 from chaoskit.history.facts import OwnConnectionEnded, RequestLost
@@ -21,8 +23,8 @@ UNSAFE = ("POST", "PATCH")  # not idempotent: a client may not simply send it ag
 def no_resets(history: History) -> Verdict:
     """Nothing that the system had accepted was cut, reset or left hanging."""
     account = account_of(history)
-    if account.signal is None:
-        return unknown("no_resets", Finding("not_struck", "nothing was struck"))
+    if (missing := not_struck(account, "no_resets")) is not None:
+        return missing
     ledger = ledger_of(history)
     findings = [
         *_held(account, ledger),
@@ -32,18 +34,15 @@ def no_resets(history: History) -> Verdict:
         *_before(account),
         *_behind_front(ledger),
     ]
-    verdict = fail_if("no_resets", findings, _whole_words(account, ledger))
     doubts = [*_unproven(ledger.rows, ("eof", "no_end", "own_timeout", "gave_up")), *_untold(account)]
-    if verdict.outcome is Outcome.PASS and doubts:
-        return unknown("no_resets", doubts[0], *doubts[1:], *findings)
-    return Verdict(verdict.check, verdict.outcome, (*verdict.findings, *doubts), verdict.summary)
+    return rule("no_resets", findings, _whole_words(account, ledger), doubts)
 
 
 def drains(history: History) -> Verdict:
     """Every held request of a DRAIN workload got its whole answer."""
     account = account_of(history)
-    if account.signal is None:
-        return unknown("drains", Finding("not_struck", "nothing was struck"))
+    if (missing := not_struck(account, "drains")) is not None:
+        return missing
     ledger = ledger_of(history)
     rows = [each for each in ledger.rows if account.disposition(each.exchange) == "drain"]
     own = [event for event in account.own_ended if _own_drains(account)]
@@ -54,11 +53,8 @@ def drains(history: History) -> Verdict:
         return unknown("drains", Finding("nothing_held", "no held request that had to be drained"))
     owed = sum(1 for each in rows if each.fate not in (Fate.NEVER_ACCEPTED, Fate.NOT_HELD))
     words = f"{complete + answered} of {owed + len(own)} held requests got their whole answer"
-    verdict = fail_if("drains", findings, words)
     doubts = [*_unproven(rows, ()), *(_untold(account) if _own_drains(account) else [])]
-    if verdict.outcome is Outcome.PASS and doubts:
-        return unknown("drains", doubts[0], *doubts[1:], *findings)
-    return Verdict(verdict.check, verdict.outcome, (*verdict.findings, *doubts), verdict.summary)
+    return rule("drains", findings, words, doubts)
 
 
 def _whole_words(account: Account, ledger: Ledger) -> str:

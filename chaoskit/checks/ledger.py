@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chaoskit.checks.account import Account, account_of
+from chaoskit.checks.account import Account
 from chaoskit.checks.exchange import End, Exchange
+from chaoskit.checks.fold import account_of
 from chaoskit.history.events import History
 from chaoskit.history.facts import RequestLost
 

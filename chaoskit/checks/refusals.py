@@ -4,42 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaoskit.checks.account import EARLY_S, Account, account_of
+from chaoskit.checks.account import EARLY_S, Account
 from chaoskit.checks.exchange import End, Exchange
-from chaoskit.checks.ledger import Fate, ledger_of
-from chaoskit.checks.verdict import Finding, Outcome, Verdict, fail_if, passed, unknown
+from chaoskit.checks.fold import account_of
+from chaoskit.checks.ledger import Fate, Held, ledger_of
+from chaoskit.checks.ruling import not_struck, rule
+from chaoskit.checks.verdict import Finding, Verdict, passed, unknown
 from chaoskit.checks.words import cited, many, routes, seconds, was
 from chaoskit.history.events import History
 from chaoskit.history.facts import ResponseReceived
 
+DOUBTS = ("odd_status", "no_end")
 UNASKED_S = 0.25  # a probe that waited this long for an answer was not answered, rather than not in time
 
 
 def rejects_cleanly(history: History) -> Verdict:
     """What is refused is refused with 503 and a valid Retry-After; nothing hangs; nobody meets an error."""
     account = account_of(history)
-    if account.signal is None:
-        return unknown("rejects_cleanly", Finding("not_struck", "nothing was struck"))
+    if (missing := not_struck(account, "rejects_cleanly")) is not None:
+        return missing
     rows = [each for each in ledger_of(history).rows if account.disposition(each.exchange) == "reject"]
     findings = [*_held(rows), *_new(account), *_before(account)]
-    verdict = fail_if("rejects_cleanly", findings, _summary(account))
-    odd = [each.exchange for each in rows if each.fate is Fate.UNPROVEN and each.reason in ("odd_status", "eof", "no_end")]
-    if odd:
-        words = f"{many(len(odd), 'held request')} {was(len(odd))} not proven: a 4xx that was not rehearsed, or an end that says nothing"
-        doubt = Finding("unproven", words, "note", cited(odd))
-        if verdict.outcome is Outcome.PASS:
-            return unknown("rejects_cleanly", doubt, *findings)
-        return Verdict(verdict.check, verdict.outcome, (*verdict.findings, doubt), verdict.summary)
-    return verdict
+    odd = [each.exchange for each in rows if each.fate is Fate.UNPROVEN and each.reason in DOUBTS]
+    words = f"{many(len(odd), 'held request')} {was(len(odd))} not proven: a 4xx that was not rehearsed, or an end that says nothing"
+    doubts = [Finding("unproven", words, "note", cited(odd))] if odd else []
+    return rule("rejects_cleanly", findings, _summary(account), doubts)
 
 
-def _held(rows: Sequence[object]) -> list[Finding]:
+def _held(rows: Sequence[Held]) -> list[Finding]:
     findings = []
     for fate, kind, words in (
         (Fate.UNCLEAN_503, "unclean_503", "got 503 without a valid Retry-After"),
         (Fate.ERROR_STATUS, "error_status", "got an error that is no 503"),
     ):
-        found = [each.exchange for each in rows if each.fate is fate]  # type: ignore[attr-defined]
+        found = [each.exchange for each in rows if each.fate is fate]
         if found:
             words_ = f"{len(found)} of {many(len(rows), 'held request')} {words}{_detail(found)}"
             findings.append(Finding(kind, words_, "error", cited(found)))
@@ -160,8 +158,8 @@ def long_work_asked(account: Account) -> bool:
 def stops_accepting(history: History) -> Verdict:
     """No new long request is begun after the signal."""
     account = account_of(history)
-    if account.signal is None:
-        return unknown("stops_accepting", Finding("not_struck", "nothing was struck"))
+    if (missing := not_struck(account, "stops_accepting")) is not None:
+        return missing
     if not long_work_asked(account):
         return unknown("stops_accepting", Finding("not_asked", "no new long request came inside the window of new work"))
     begun = [
@@ -197,7 +195,7 @@ def stops_accepting(history: History) -> Verdict:
             "more than one process listens"
         )
         return unknown("stops_accepting", Finding("unproven", words, "note", cited(untold)), *findings)
-    return fail_if("stops_accepting", findings, "no new long request was taken")
+    return rule("stops_accepting", findings, "no new long request was taken")
 
 
 def _others_listen(account: Account) -> bool:
@@ -212,8 +210,8 @@ def _others_listen(account: Account) -> bool:
 def readiness_first(history: History) -> Verdict:
     """The readiness path turned before the listener closed; a failure only where the platform sends late."""
     account = account_of(history)
-    if account.signal is None:
-        return unknown("readiness_first", Finding("not_struck", "nothing was struck"))
+    if (missing := not_struck(account, "readiness_first")) is not None:
+        return missing
     closed = account.listener_closed_s
     turned = _turned(account)
     if turned is not None and (closed is None or (turned.ended_s or 0.0) <= closed[1]):
@@ -259,4 +257,4 @@ def _not_turned(account: Account, closed: tuple[float, float]) -> Verdict:
     words = f"the listener closed {seconds(max(0.0, closed[1] - account.signal_s))} after the signal, before readiness turned"
     severity = "error" if account.propagates else "warning"
     finding = Finding("listener_first", words, "error" if severity == "error" else "warning", events)
-    return fail_if("readiness_first", [finding], words)
+    return rule("readiness_first", [finding], words)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal as signals
 
-from chaoskit.checks.account import Account, account_of
+from chaoskit.checks.account import Account
+from chaoskit.checks.fold import account_of
 from chaoskit.checks.struck import exit_words
 from chaoskit.checks.verdict import Finding, Verdict, failed, passed, unknown
 from chaoskit.checks.words import many, seconds

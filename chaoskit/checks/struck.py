@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chaoskit.checks.account import Account, account_of
+from chaoskit.checks.account import Account
+from chaoskit.checks.fold import account_of
 from chaoskit.checks.ledger import Ledger, ledger_of
 from chaoskit.checks.verdict import Finding, Verdict, passed, unknown
 from chaoskit.checks.words import many, seconds
