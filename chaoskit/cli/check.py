@@ -12,7 +12,7 @@ from chaoskit.cli import FAIL, PASS, UNKNOWN
 from chaoskit.cli.asked import Asked, in_order, seconds_or, seconds_or_command
 from chaoskit.cli.options import Patient, json_option, terminal, terminal_options
 from chaoskit.cli.repeats import repeat
-from chaoskit.cli.striking import headlines, report, strike_once, striking
+from chaoskit.cli.striking import report, strike_once, striking
 from chaoskit.cli.terminal import Terminal, must_be_writable, write_json
 from chaoskit.result import to_json
 
@@ -121,7 +121,7 @@ def _one(asked: Asked, say: Terminal) -> int:
         run = strike_once(open_harness(0.8), asked)
         if asked.json is not None:
             write_json(asked.json, to_json(run.result))
-        say.result(headlines(run, say) if say.quiet else report(run, say))
+        say.result(report(run, say))
         return CODES[run.outcome]
 
 

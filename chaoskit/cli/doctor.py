@@ -23,7 +23,7 @@ from chaoskit.cli.terminal import write_json
 from chaoskit.drivers.sockets import oracle_name, why_not
 
 State = Literal["ok", "limited", "missing"]
-MARKS = {"ok": "green", "limited": "yellow", "missing": "red"}
+STYLES = {"ok": "pass", "limited": "warning", "missing": "fail"}
 ENOUGH_FILES = 4096
 
 
@@ -48,7 +48,7 @@ def command(json: str | None, **given: Any) -> int:
     width = max(len(each.what) for each in findings)
     for each in findings:
         if not say.quiet or each.state == "missing":
-            say.result(f"{say.painted(each.state.ljust(7), MARKS[each.state])}  {each.what.ljust(width)}  {each.text}")
+            say.result(f"{say.painted(each.state.ljust(7), STYLES[each.state])}  {each.what.ljust(width)}  {each.text}")
     return HARNESS if any(each.state == "missing" for each in findings) else PASS
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import click
 
 from chaoskit.checks import by_name, judge
-from chaoskit.checks.verdict import Check, Verdict, worst
+from chaoskit.checks.verdict import Check, worst
 from chaoskit.cli.check import CODES
 from chaoskit.cli.options import json_option, terminal, terminal_options
-from chaoskit.cli.terminal import STANDARD, Terminal, must_be_writable, write_json
+from chaoskit.cli.striking import reading
+from chaoskit.cli.terminal import STANDARD, must_be_writable, write_json
 from chaoskit.history.events import History
 from chaoskit.history.journal import load
-from chaoskit.reports.text import headline, render
 from chaoskit.result import result_of, to_json
 
 
@@ -40,15 +40,9 @@ def command(run_dir: str, names: tuple[str, ...], json: str | None, **given: Any
         verdicts = judge(history, checks or None)
         if json is not None:
             write_json(json, to_json(result_of(history, verdicts)))
-        say.result(_text(history, verdicts, run_dir, say))
+        show = None if run_dir == STANDARD else run_dir
+        say.result(reading(history, verdicts, say, again=None, show=show))
         return CODES[worst(verdicts)]
-
-
-def _text(history: History, verdicts: tuple[Verdict, ...], run_dir: str, say: Terminal) -> str:
-    if say.quiet:
-        return f"{worst(verdicts).upper()}  {headline(history, verdicts)}"
-    show = None if run_dir == STANDARD else f"chaoskit show {run_dir}"
-    return render(history, verdicts, color=say.painted, width=say.width, full=say.verbose, again=None, show=show)
 
 
 @contextlib.contextmanager

@@ -39,6 +39,5 @@ def _worst_report(judged: list[Run], unproven: list[Run], say: Terminal) -> list
 
 def _summary(judged: list[Run], asked: Asked, outcome: Outcome, say: Terminal) -> str:
     failed = sum(each.outcome is Outcome.FAIL for each in judged)
-    paint = {"pass": "green", "fail": "red", "unknown": "yellow"}[outcome]
     missing = "" if len(judged) >= asked.runs else f"; only {len(judged)} of {asked.runs} runs could be judged"
-    return f"{say.painted(outcome.upper(), paint)}  {len(judged) - failed} of {len(judged)} runs passed, {asked.allow} may fail{missing}"
+    return f"{say.painted(outcome.upper(), outcome)}  {len(judged) - failed} of {len(judged)} runs passed, {asked.allow} may fail{missing}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ import click
 from chaoskit.checks import judge
 from chaoskit.cli.judge import saved
 from chaoskit.cli.options import terminal, terminal_options
-from chaoskit.reports.text import headline, render
+from chaoskit.cli.striking import reading
 
 
 @click.command(short_help="Show a saved run with its whole timeline.")
@@ -23,7 +24,4 @@ def command(run_dir: str, **given: Any) -> None:
     say = terminal(given)
     with saved(run_dir) as history:
         verdicts = judge(history)
-        if say.quiet:
-            say.result(headline(history, verdicts))
-            return
-        say.result(render(history, verdicts, color=say.painted, width=say.width, full=True, again=None, show=None))
+        say.result(reading(history, verdicts, replace(say, verbose=True), again=None, show=None))

@@ -6,12 +6,16 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from chaoskit.checks.verdict import Verdict, worst
 from chaoskit.cli.asked import Asked
 from chaoskit.cli.terminal import Terminal
 from chaoskit.downstream.server import SinkServer
 from chaoskit.errors import StorageError
+from chaoskit.history.events import History
+from chaoskit.reports.clean import as_ascii
 from chaoskit.reports.text import headline, render
 from chaoskit.verbs import Harness, Run
 
@@ -59,21 +63,33 @@ def strike_once(harness: Harness, asked: Asked) -> Run:
 
 def headlines(run: Run, say: Terminal) -> str:
     """The outcome in one line."""
-    paint = {"pass": "green", "fail": "red", "unknown": "yellow"}[run.outcome]
-    return f"{say.painted(run.outcome.upper(), paint)}  {headline(run.history, run.verdicts)}"
+    return reading(run.history, run.verdicts, replace(say, quiet=True), again=None, show=None)
 
 
 def report(run: Run, say: Terminal) -> str:
-    """What a person reads of one run."""
-    return render(
-        run.history,
-        run.verdicts,
+    """What a person reads of one run: the loss, then what speaks for it."""
+    return reading(run.history, run.verdicts, say, again=run.again, show=near_path(run.dir))
+
+
+def reading(
+    history: History, verdicts: tuple[Verdict, ...], say: Terminal, *, again: str | None, show: str | None
+) -> str:
+    """The report of a history; one line with --quiet."""
+    outcome = worst(verdicts)
+    first = f"{say.painted(outcome.upper(), outcome)}  {headline(history, verdicts)}"
+    if say.quiet:
+        return as_ascii(first) if say.ascii_only else first
+    text = render(
+        history,
+        verdicts,
         color=say.painted,
         width=say.width,
         full=say.verbose,
-        again=run.again,
-        show=f"chaoskit show {near_path(run.dir)}",
+        again=again,
+        show=show,
+        ascii_only=say.ascii_only,
     )
+    return f"{as_ascii(first) if say.ascii_only else first}\n\n{text}"
 
 
 def near_path(path: Path) -> str:

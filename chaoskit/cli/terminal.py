@@ -14,6 +14,7 @@ import click
 from chaoskit.errors import StorageError
 
 ColorChoice = Literal["auto", "always", "never"]
+COLORS = {"pass": "green", "fail": "red", "unknown": "yellow", "warning": "yellow"}
 STANDARD = "-"  # a file name that means standard input or output
 
 
@@ -41,7 +42,7 @@ class Terminal:
             click.echo(self.style(text, "dim", sys.stderr), err=True, color=self._colors(sys.stderr))
 
     def painted(self, text: str, style: str) -> str:
-        """Text of a result in a style: green, red, yellow, bold or dim."""
+        """Text of a result in a style: pass, fail, unknown, warning, bold or dim."""
         return self.style(text, style, self._results)
 
     def style(self, text: str, style: str, stream: IO[str]) -> str:
@@ -50,12 +51,17 @@ class Terminal:
             return text
         if style in ("bold", "dim"):
             return click.style(text, bold=style == "bold", dim=style == "dim")
-        return click.style(text, fg=style)
+        return click.style(text, fg=COLORS[style])
 
     @property
     def width(self) -> int:
         """Columns for a result; 100 where it does not go to a terminal."""
         return shutil.get_terminal_size().columns if self._results.isatty() else 100
+
+    @property
+    def ascii_only(self) -> bool:
+        """Whether a result goes to a stream that cannot take more than ASCII."""
+        return not (self._results.encoding or "ascii").lower().startswith("utf")
 
     @property
     def _results(self) -> IO[str]:
