@@ -155,6 +155,8 @@ class Server:
         return self.finish()
 
     def handle_signals(self) -> None:
+        # Python runs handlers between its own steps; a signal just before `poll` would else be heard at the next request.
+        signal.set_wakeup_fd(self.wake_w, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.tell)
 
@@ -195,7 +197,10 @@ class Server:
                 return
             except OSError:
                 continue  # that client has left already
-            connection = Connection(sock)
+            try:
+                connection = Connection(sock)
+            except OSError:
+                continue  # as above
             with self.changed:
                 self.connections.add(connection)
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()

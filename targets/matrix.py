@@ -55,9 +55,8 @@ def _asked(row: dict[str, Any]) -> str:
     words = [f"{asked['disposition'].upper()} {' and '.join(asked['targets'])}"]
     if row["profile"]["propagation_s"]:
         words.append(f"propagation {row['profile']['propagation_s']:g} s")
-    for name in ("upload_s", "download_s", "expect", "release_s", "idle", "silent"):
-        if asked.get(name):
-            words.append(f"`{name}={asked[name]}`")
+    given = ("upload_s", "download_s", "expect", "release_s", "idle", "silent")
+    words += [f"`{name}={asked[name]}`" for name in given if asked.get(name)]
     words += ["rehearsed"] if asked["rehearse"] else []
     words += [f"`{name}={value}`" for name, value in row["call"].items()]
     return ", ".join(words)

@@ -13,9 +13,10 @@ CORK = getattr(socket, "TCP_CORK", 4)  # macOS: TCP_NOPUSH
 class UnreadClose(Server):
     def read_body(self, connection: Connection, request: Request) -> None:
         while request.unread:
+            more = connection.buffer or readable(connection.sock.fileno(), timeout_s=0.02)
             if self.stopping.is_set():
                 self.vanish(connection, request)
-            if connection.buffer or readable(connection.sock.fileno(), timeout_s=0.02):
+            if more:
                 connection.read_some_body(request)
 
     def refuse(self, connection: Connection, request: Request) -> bool:
