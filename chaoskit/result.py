@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
@@ -172,15 +173,16 @@ class ErrorResult(msgspec.Struct, frozen=True, kw_only=True):
 def result_of(history: History, verdicts: Iterable[Verdict]) -> Result:
     """One run as a tree."""
     account, ledger, made = account_of(history), ledger_of(history), tuple(verdicts)
-    struck = account.signal is not None
+    at_start = account.plan is not None and account.plan.fault == "at_start"
+    worked = account.signal is not None and account.requests_planned() and not at_start
     return Result(
         outcome=_word(worst(made)),
         system=account.plan.system if account.plan else account.struck,
         profile=_profile(account),
         checks=[_check(each) for each in made],
-        held=_held(ledger) if struck and account.requests_planned() else None,
-        after=_after(account.counts) if struck and account.requests_planned() else None,
-        idle=_idle(account) if struck and (account.warm or account.idle or account.idle_closed) else None,
+        held=_held(ledger) if worked else None,
+        after=_after(account.counts) if worked else None,
+        idle=_idle(account) if worked and (account.warm or account.idle or account.idle_closed) else None,
         strike=_strike(account, ledger),
         exit=_exit(account),
         notes=_notes(made),
@@ -216,7 +218,9 @@ def _check(verdict: Verdict) -> CheckResult:
 def _is_finding(verdict: Verdict, severity: str, kind: str) -> bool:
     if severity != "note":
         return True
-    return verdict.outcome is Outcome.UNKNOWN and bool(verdict.findings) and kind in ("unproven", verdict.findings[0].kind)
+    return (
+        verdict.outcome is Outcome.UNKNOWN and bool(verdict.findings) and kind in ("unproven", verdict.findings[0].kind)
+    )
 
 
 def _notes(verdicts: Sequence[Verdict]) -> list[NoteResult]:
@@ -319,7 +323,7 @@ def _always_idle(results: Sequence[Result], name: str) -> bool:
     waits = [
         any(each.kind == "waits_for_idle" for check in result.checks for each in check.findings) for result in results
     ]
-    return any(first and second for first, second in zip(waits, waits[1:], strict=False))
+    return any(first and second for first, second in itertools.pairwise(waits))
 
 
 def to_json(result: Result | RunsResult | ErrorResult, *, indent: int = 2) -> str:

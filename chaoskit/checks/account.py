@@ -110,10 +110,9 @@ class Account:
             return False
         if self.exit_fact is None:
             return True
-        if self.exit_fact.signal != "SIGKILL":
-            return False
-        sent_s = self.deadline.fact.sent_s if self.deadline else self.expired.at_s  # type: ignore[union-attr]
-        return self.exit_fact.exited_s >= sent_s - 0.05
+        sent_s = float(self.deadline.fact.sent_s) if self.deadline else self.expired.at_s  # type: ignore[union-attr]
+        # The launcher tells the exit and its kill on different ways; a leader may also die of its children's end.
+        return self.exit_fact.exited_s >= sent_s - (0.05 if self.exit_fact.signal == "SIGKILL" else 0.0)
 
     @property
     def hand_fact(self) -> facts.WorkInHand | None:
@@ -164,6 +163,25 @@ class Account:
     def handed_over(self) -> bool:
         """Whether another instance answered on the struck one's port after the signal."""
         return any(each.owner == "other" for each in (*self.after, *self.passing, *self.probes, *self.held))
+
+    @property
+    def others_listen(self) -> bool:
+        """Whether another instance was launched on the struck one's port."""
+        port = getattr(self.launched.fact, "port", None) if self.launched else None
+        return port is not None and any(each.port == port for each in self.others)
+
+    def accuses(self, exchange: Exchange) -> bool:
+        """Whether what became of a new request may be laid on the struck instance."""
+        return exchange.owner == "struck" or (exchange.owner != "other" and not self.others_listen)
+
+    @property
+    def idle_closing_s(self) -> float | None:
+        """When we closed our kept-alive connections: seen, or planned where any was open."""
+        if self.client_closed is not None:
+            return self.client_closed.at_s
+        if self.plan is None or self.stop is None or self.warm <= len(self.idle_closed):
+            return None
+        return self.stop_s + self.plan.idle_close_share * self.plan.profile.grace_s
 
     def in_window(self, exchange: Exchange, tolerance_s: float = 0.02) -> bool:
         """Whether a request was opened inside the window, by more than what our clock may be late."""

@@ -31,9 +31,10 @@ def severed(account: Account, exchanges: Sequence[Exchange]) -> str | None:
     if after_s < INSTANT_S:
         fact = account.exit_fact
         died = fact is not None and account.signal_fact is not None and fact.signal == account.signal_fact.signal
-        return (
-            f"the process exited {seconds(after_s)} after the signal"
-            + (f", killed by it: no handler for {fact.signal}." if died and fact else ": it does not wait for what it holds.")
+        return f"the process exited {seconds(after_s)} after the signal" + (
+            f", killed by it: no handler for {fact.signal}."
+            if died and fact
+            else ": it does not wait for what it holds."
         )
     return (
         f"the process exits {seconds(after_s)} after the signal, before the deadline: "

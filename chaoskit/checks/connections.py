@@ -48,11 +48,16 @@ def drains(history: History) -> Verdict:
     own = [event for event in account.own_ended if _own_drains(account)]
     findings = [*_drain_findings(account, rows), *(_own(account) if own else [])]
     complete = sum(1 for each in rows if each.fate is Fate.COMPLETE)
-    answered = sum(1 for event in own if isinstance(event.fact, OwnConnectionEnded) and event.fact.outcome == "answered")
-    if not findings and not complete + answered and not _unproven(rows, ()):
+    answered = sum(
+        1 for event in own if isinstance(event.fact, OwnConnectionEnded) and event.fact.outcome == "answered"
+    )
+    through = _own_drains(account) and account.block is not None and account.block.raised is None
+    if not findings and not complete + answered and not through and not _unproven(rows, ()):
         return unknown("drains", Finding("nothing_held", "no held request that had to be drained"))
     owed = sum(1 for each in rows if each.fate not in (Fate.NEVER_ACCEPTED, Fate.NOT_HELD))
     words = f"{complete + answered} of {owed + len(own)} held requests got their whole answer"
+    if through and not rows:
+        words = "your own client's block ended without an exception"
     doubts = [*_unproven(rows, ()), *(_untold(account) if _own_drains(account) else [])]
     return rule("drains", findings, words, doubts)
 
@@ -108,9 +113,7 @@ def _of(rows: Sequence[Held], ledger: Ledger, noun: str = "held request") -> str
     return f"{len(rows)} of {many(ledger.sent, noun)}"
 
 
-def _accuse(
-    kind: str, words: str, rows: Sequence[Held], tip: str | None = None, *, severity: str = "error"
-) -> Finding:
+def _accuse(kind: str, words: str, rows: Sequence[Held], tip: str | None = None, *, severity: str = "error") -> Finding:
     events = cited(each.exchange for each in rows)
     return Finding(kind, words, "error" if severity == "error" else "warning", events, tip)
 
@@ -163,17 +166,19 @@ def _own_drains(account: Account) -> bool:
 
 
 def _untold(account: Account) -> list[Finding]:
+    """Connections of a user's own client that nothing tells about; its block's own end decides then."""
     hand = account.hand_fact
-    expected = hand.own if hand else 0
     told = sum(
-        1 for event in account.own_ended if isinstance(event.fact, OwnConnectionEnded) and event.fact.outcome != "untold"
+        1
+        for event in account.own_ended
+        if isinstance(event.fact, OwnConnectionEnded) and event.fact.outcome != "untold"
     )
-    missing = max(expected, len(account.own_ended)) - told
-    if missing <= 0 or not account.own_planned():
+    missing = max(hand.own if hand else 0, len(account.own_ended)) - told
+    if missing <= 0 or not account.own_planned() or (account.block is not None and account.block.raised is None):
         return []
     words = (
-        f"what became of {many(missing, 'connection')} of your own client cannot be told from the struck side's sockets: "
-        "let your client's own assertions say it"
+        f"what became of {many(missing, 'connection')} of your own client cannot be told from the struck side's sockets"
+        + (f", and its block raised {account.block.raised}" if account.block else "")
     )
     return [Finding("unproven", words, "note", tuple(event.index for event in account.own_ended[:100]))]
 
@@ -182,7 +187,7 @@ def _untold(account: Account) -> list[Finding]:
 
 
 def _new(account: Account) -> list[Finding]:
-    mine = [each for each in account.after if each.owner != "other"]
+    mine = [each for each in account.after if account.accuses(each)]
     cut = [each for each in mine if each.how in (End.CUT, End.SHORT)]
     findings = []
     if cut:
@@ -225,7 +230,7 @@ def _near_listener_close(account: Account, exchange: Exchange) -> bool:
 
 
 def _idle(account: Account) -> list[Finding]:
-    mine = [each for each in account.idle if each.owner != "other"]
+    mine = [each for each in account.idle if account.accuses(each)]
     cut = [each for each in mine if each.how in (End.CUT, End.SHORT)]
     findings = []
     if cut:
@@ -264,7 +269,9 @@ def _before(account: Account) -> list[Finding]:
     earlier = [each for each in lost if each not in during]
     findings = []
     if during:
-        words = f"{many(len(during), 'request')} {was(len(during))} lost before the signal: {_ways(during)} during pre-stop"
+        words = (
+            f"{many(len(during), 'request')} {was(len(during))} lost before the signal: {_ways(during)} during pre-stop"
+        )
         findings.append(Finding("lost_before_signal", words, "error", cited(during)))
     if earlier:
         words = f"{many(len(earlier), 'request')} {was(len(earlier))} lost before the strike: {_ways(earlier)}; not its doing"

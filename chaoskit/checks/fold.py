@@ -108,14 +108,12 @@ class Fold:
         event, fact = exchange.end, exchange.end.fact if exchange.end else None
         if event is None:
             return
-        if isinstance(fact, facts.ResponseReceived):
-            if exchange.purpose in ("work", "rehearsal"):
-                duration_s = event.at_s - exchange.opened_s
-                self.account.durations.add(duration_s)
-                if exchange.purpose == "rehearsal":
-                    self.account.rehearsed[exchange.route] = Rehearsed(
-                        fact.status, fact.body_bytes, fact.expected, duration_s
-                    )
+        if isinstance(fact, facts.ResponseReceived) and exchange.purpose in ("work", "rehearsal"):
+            duration_s = event.at_s - exchange.opened_s
+            self.account.durations.add(duration_s)
+            if exchange.purpose == "rehearsal":
+                known = Rehearsed(fact.status, fact.body_bytes, fact.expected, duration_s)
+                self.account.rehearsed[exchange.route] = known
         if exchange.purpose in AFTER or exchange.purpose == "idle":
             self._recent.append(exchange)
         if not isinstance(fact, facts.ResponseReceived) and exchange.purpose in ("work", "new"):
@@ -227,7 +225,7 @@ class Fold:
 
     # ---- the strike -------------------------------------------------------------------------------------------
 
-    def _hand(self, event: Event, fact: facts.WorkInHand) -> None:
+    def _hand(self, event: Event, _fact: facts.WorkInHand) -> None:
         if self.account.signal is None:
             self.account.hand = event
 

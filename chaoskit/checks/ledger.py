@@ -115,16 +115,19 @@ def _direct(exchange: Exchange, *, placed: set[int], backlog: set[int]) -> Held:
         return Held(exchange, Fate.NOT_HELD, "another instance accepted it", lost=_is_loss(exchange))
     if fate is None:
         return Held(exchange, Fate.UNPROVEN, _why_unproven(exchange))
-    if fate not in (Fate.SEVERED, Fate.HUNG) or _answered(exchange):
-        return Held(exchange, fate)
+    if fate in (Fate.SEVERED, Fate.HUNG) and not _answered(exchange):
+        return _without_a_byte(exchange, fate, placed=placed, backlog=backlog)
+    return Held(exchange, fate, lost=fate in (Fate.SEVERED, Fate.HUNG))
+
+
+def _without_a_byte(exchange: Exchange, fate: Fate, *, placed: set[int], backlog: set[int]) -> Held:
+    """Lost or hung, and no byte of an answer says that somebody had it: where it was decides."""
     if exchange.accepted is None and exchange.request in backlog:
         return Held(exchange, Fate.NEVER_ACCEPTED, lost=True)
-    known = exchange.request in placed or exchange.request in backlog or exchange.accepted or exchange.read
     if exchange.reused and exchange.read is None and _same_instant(exchange) and fate is Fate.SEVERED:
         return Held(exchange, Fate.NOT_HELD, "idle_race", lost=True)
-    if not known and not exchange.reused:
-        return Held(exchange, Fate.UNPROVEN, "lost_unseen", lost=True)
-    return Held(exchange, fate, lost=True)
+    known = exchange.request in placed or exchange.accepted is not None or exchange.read is not None or exchange.reused
+    return Held(exchange, fate, lost=True) if known else Held(exchange, Fate.UNPROVEN, "lost_unseen", lost=True)
 
 
 def _answered(exchange: Exchange) -> bool:

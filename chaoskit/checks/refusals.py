@@ -60,7 +60,7 @@ def _detail(exchanges: Sequence[Exchange]) -> str:
 
 def _new(account: Account) -> list[Finding]:
     """New work inside the window; whole answers of the readiness path are never judged."""
-    mine = [each for each in account.after if each.owner != "other" and account.in_window(each)]
+    mine = [each for each in account.after if account.accuses(each) and account.in_window(each)]
     mine += [each for each in account.idle if _is_new_work(account, each)]
     findings = []
     for end, kind, words in (
@@ -87,7 +87,7 @@ def _is_new_work(account: Account, exchange: Exchange) -> bool:
     """Whether a request on an idle connection is judged by its status: not on the readiness path, unless it hung."""
     readiness = account.plan is not None and exchange.target == account.plan.readiness
     return (
-        exchange.owner != "other"
+        account.accuses(exchange)
         and account.in_window(exchange)
         and (not readiness or exchange.how is End.HUNG)
         and exchange.how in (End.UNCLEAN_503, End.ERROR, End.HUNG)
@@ -161,7 +161,9 @@ def stops_accepting(history: History) -> Verdict:
     if (missing := not_struck(account, "stops_accepting")) is not None:
         return missing
     if not long_work_asked(account):
-        return unknown("stops_accepting", Finding("not_asked", "no new long request came inside the window of new work"))
+        return unknown(
+            "stops_accepting", Finding("not_asked", "no new long request came inside the window of new work")
+        )
     begun = [
         each
         for each in account.after
@@ -180,14 +182,16 @@ def stops_accepting(history: History) -> Verdict:
         and account.disposition(each) == "reject"
         and each.opened_s < account.signal_s + EARLY_S
     ]
-    untold = [each for each in late if each.owner == "unknown" or (each.owner is None and _others_listen(account))]
+    untold = [each for each in late if each.owner == "unknown" or (each.owner is None and account.others_listen)]
     findings = []
     if early:
         words = f"{many(len(early), 'long request')} opened within {seconds(EARLY_S)} of the signal {was(len(early))} still taken"
         findings.append(Finding("taken_early", words, "note", cited(early)))
     accused = [each for each in late if each not in untold]
     if accused:
-        words = f"{many(len(accused), 'new long request')} {was(len(accused))} taken after the signal ({routes(accused)})"
+        words = (
+            f"{many(len(accused), 'new long request')} {was(len(accused))} taken after the signal ({routes(accused)})"
+        )
         findings.append(Finding("accepted_new", words, "error", cited(accused)))
     if untold and not accused:
         words = (
@@ -196,12 +200,6 @@ def stops_accepting(history: History) -> Verdict:
         )
         return unknown("stops_accepting", Finding("unproven", words, "note", cited(untold)), *findings)
     return rule("stops_accepting", findings, "no new long request was taken")
-
-
-def _others_listen(account: Account) -> bool:
-    launched = account.launched.fact if account.launched else None
-    port = getattr(launched, "port", None)
-    return port is not None and any(each.port == port for each in account.others)
 
 
 # ---- readiness_first ---------------------------------------------------------------------------------------------
@@ -216,7 +214,9 @@ def readiness_first(history: History) -> Verdict:
     turned = _turned(account)
     if turned is not None and (closed is None or (turned.ended_s or 0.0) <= closed[1]):
         after_s = max(0.0, (turned.ended_s or 0.0) - account.signal_s)
-        before = f", {seconds(max(0.0, closed[1] - (turned.ended_s or 0.0)))} before the listener closed" if closed else ""
+        before = (
+            f", {seconds(max(0.0, closed[1] - (turned.ended_s or 0.0)))} before the listener closed" if closed else ""
+        )
         return passed("readiness_first", f"readiness turned {seconds(after_s)} after the signal{before}")
     if closed is None or account.handed_over:
         words = "the port went on being served" if account.handed_over else "the listener was not seen to close"
@@ -231,7 +231,8 @@ def _turned(account: Account) -> Exchange | None:
     whole = [
         each
         for each in asked
-        if each.owner != "other" and each.how in (End.CLEAN_503, End.UNCLEAN_503, End.ERROR, End.ODD)
+        if each.owner != "other"
+        and each.how in (End.CLEAN_503, End.UNCLEAN_503, End.ERROR, End.ODD)
         and isinstance(each.end and each.end.fact, ResponseReceived)
     ]
     return min(whole, key=lambda each: each.ended_s or 0.0) if whole else None

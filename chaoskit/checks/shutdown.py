@@ -27,6 +27,7 @@ def exits_in_time(history: History) -> Verdict:
     if account.killed_at_deadline:
         return failed("exits_in_time", _killed(account, grace_s))
     took_s = (account.exit_s or 0.0) - account.stop_s
+    grace_s = (account.deadline_s or 0.0) - account.stop_s  # with pre-stop where that does not count into the grace
     warnings = [each for each in (_waits_for_idle(account),) if each is not None]
     return passed("exits_in_time", f"{exit_words(account)} after {seconds(took_s)} of {seconds(grace_s)}", *warnings)
 
@@ -69,17 +70,18 @@ def _swallowed(account: Account, name: str) -> str | None:
 
 def _waits_for_idle(account: Account) -> Finding | None:
     """It left only after we had closed the connections that we kept open."""
-    closed, exit_s = account.client_closed, account.exit_s
-    if closed is None or exit_s is None or not closed.at_s <= exit_s <= closed.at_s + FOLLOWS_S:
+    closed_s, exit_s = account.idle_closing_s, account.exit_s
+    if closed_s is None or exit_s is None or not closed_s <= exit_s <= closed_s + FOLLOWS_S:
         return None
-    quiet_since_s = max(account.signal_s, account.held_end_s or 0.0, account.answered_before_close_s or 0.0)
-    if closed.at_s - quiet_since_s < QUIET_S:
+    answered_s = account.answered_before_close_s if account.client_closed is not None else account.last_answer_s
+    quiet_since_s = max(account.signal_s, account.held_end_s or 0.0, answered_s or 0.0)
+    if closed_s - quiet_since_s < QUIET_S:
         return None
     words = (
-        f"{account.struck} exited {seconds(exit_s - closed.at_s)} after we closed the connections that we had kept open, with "
-        f"nothing held or answered for {seconds(closed.at_s - quiet_since_s)} before: it seems to wait for idle clients"
+        f"{account.struck} exited {seconds(exit_s - closed_s)} after we closed the connections that we had kept open, with "
+        f"nothing held or answered for {seconds(closed_s - quiet_since_s)} before: it seems to wait for idle clients"
     )
-    events = tuple(each.index for each in (closed, account.exit) if each is not None)
+    events = tuple(each.index for each in (account.client_closed, account.exit) if each is not None)
     return Finding("waits_for_idle", words, "warning", events, "give idle kept-alive connections an end of their own.")
 
 
@@ -91,24 +93,23 @@ def exit_code(history: History) -> Verdict:
         return missing
     if account.killed_at_deadline:
         return unknown("exit_code", Finding("killed_at_deadline", "our SIGKILL at the deadline hides its exit code"))
+    return _judge_code(account, account.plan.exit_code if account.plan else None)
+
+
+def _judge_code(account: Account, wanted: int | None) -> Verdict:
     fact, sent = account.exit_fact, account.signal_fact
     if fact is None or sent is None or account.exit is None:
         return unknown("exit_code", Finding("unproven", "its exit was not seen"))
-    wanted = account.plan.exit_code if account.plan else None
-    number = _number(sent.signal)
+    by_signal = 128 + _number(sent.signal)
     code = fact.code if fact.signal is None else 128 + _number(fact.signal)
-    events = (account.exit.index,)
-    if wanted is not None:
-        if code == wanted:
-            return passed("exit_code", exit_words(account))
-        return failed("exit_code", Finding("exit_code", f"{exit_words(account)}; expected {wanted}", "error", events))
-    if code in (0, 128 + number):
-        return passed("exit_code", exit_words(account))
-    if fact.signal in POLITE:
-        words = f"{account.struck} was ended by {fact.signal}, which is not the signal that was sent ({sent.signal})"
-        return passed("exit_code", exit_words(account), Finding("other_signal", words, "warning", events))
-    words = f"{exit_words(account)}; expected 0, {128 + number} or an end by {sent.signal}"
-    return failed("exit_code", Finding("exit_code", words, "error", events))
+    words, events = exit_words(account), (account.exit.index,)
+    if code in ((0, by_signal) if wanted is None else (wanted,)):
+        return passed("exit_code", words)
+    if wanted is None and fact.signal in POLITE:
+        told = f"{account.struck} was ended by {fact.signal}, which is not the signal that was sent ({sent.signal})"
+        return passed("exit_code", words, Finding("other_signal", told, "warning", events))
+    expected = f"0, {by_signal} or an end by {sent.signal}" if wanted is None else str(wanted)
+    return failed("exit_code", Finding("exit_code", f"{words}; expected {expected}", "error", events))
 
 
 def _number(name: str) -> int:
@@ -134,7 +135,9 @@ def leaves_nothing_behind(history: History) -> Verdict:
     if not fact.pids and not fact.listeners:
         return passed("leaves_nothing_behind", "nothing was left")
     if not fact.final:
-        return unknown("leaves_nothing_behind", Finding("unproven", "the run ended before the last look at what was left"))
+        return unknown(
+            "leaves_nothing_behind", Finding("unproven", "the run ended before the last look at what was left")
+        )
     parts = []
     if fact.pids:
         noun = "process" if len(fact.pids) == 1 else "processes"
@@ -152,5 +155,3 @@ def _missing(account: Account, check: str) -> Verdict | None:
     if account.exit is None:
         return unknown(check, Finding("unproven", f"the exit of {account.struck} was not seen"))
     return None
-
-

@@ -62,9 +62,8 @@ def _left(fact: facts.LeftBehind) -> str:
 
 def _hand(fact: facts.WorkInHand) -> str:
     parts = [f"in hand: {len(fact.in_hand) + fact.own}"]
-    for name in ("unread", "backlog", "elsewhere", "unseen"):
-        if getattr(fact, name):
-            parts.append(f"{name}: {len(getattr(fact, name))}")
+    places = ("unread", "backlog", "elsewhere", "unseen")
+    parts += [f"{name}: {len(getattr(fact, name))}" for name in places if getattr(fact, name)]
     return ", ".join(parts) + (f" (known by {fact.known_by.replace('_', ' ')})" if fact.known_by else "")
 
 
@@ -80,7 +79,9 @@ def _lost(fact: facts.RequestLost) -> str:
 
 
 def _hung(fact: facts.RequestHung) -> str:
-    return f"no whole answer in {fact.waited_s:.3g} s" + (f" ({fact.body_bytes:,} bytes came)" if fact.body_bytes else "")
+    return f"no whole answer in {fact.waited_s:.3g} s" + (
+        f" ({fact.body_bytes:,} bytes came)" if fact.body_bytes else ""
+    )
 
 
 def _failed(fact: facts.ConnectFailed) -> str:
@@ -112,7 +113,9 @@ _LINES: dict[type, Callable[[Any], str]] = {
     facts.ConnectionOpened: lambda fact: f"{fact.purpose} connection {fact.connection} opened",
     facts.CallArrived: lambda fact: f"the sink is called: {fact.method} {fact.path}" + (" (held)" if fact.held else ""),
     facts.CallReleased: lambda fact: f"held call {fact.call} {fact.how.replace('_', ' ')}",
-    facts.CallEnded: lambda fact: f"call {fact.call} ended" + (f": {fact.status}" if fact.status else ": its caller left"),
+    facts.CallEnded: lambda fact: (
+        f"call {fact.call} ended" + (f": {fact.status}" if fact.status else ": its caller left")
+    ),
     facts.EffectApplied: lambda fact: f"effect of call {fact.call}" + (f", key {fact.key}" if fact.key else ""),
     facts.LogMatched: lambda fact: f"log of {fact.instance}: {fact.line}",
     facts.HarnessStalled: lambda fact: f"chaoskit itself was stalled for {fact.late_s:.2g} s",
@@ -124,9 +127,9 @@ _ENDS: dict[type, Callable[[Any], str]] = {
     facts.RequestLost: _lost,
     facts.RequestHung: _hung,
     facts.ConnectFailed: _failed,
-    facts.FirstByteReceived: lambda fact: "first byte",
+    facts.FirstByteReceived: lambda _: "first byte",
     facts.BodyReached: lambda fact: f"{fact.body_bytes:,} bytes so far",
     facts.BodySent: lambda fact: f"body sent, {fact.sent_bytes:,} bytes",
     facts.RequestAccepted: lambda fact: "accepted" + (f" by pid {fact.pid}" if fact.pid else ""),
-    facts.RequestRead: lambda fact: "read",
+    facts.RequestRead: lambda _: "read",
 }

@@ -82,7 +82,7 @@ def render(  # noqa: PLR0913 - one call with a keyword for each choice of its re
     `full` shows every note and every event. `known` gives the reason of each check that is known to fail.
     """
     made = tuple(verdicts)
-    paint = color or (lambda text, style: text)
+    paint = color or (lambda text, _: text)
     evidence = _evidence(history, made)
     blocks = [
         _opening(evidence.values()),
