@@ -96,8 +96,9 @@ def _make(account: Account) -> Ledger:
     if hand is not None and _through_front(account):
         ledger.rows = _behind_front(account, len(set(hand.elsewhere) & still_open), len(backlog))
     else:
-        placed = in_hand | set(hand.unread if hand else ())
-        ledger.rows = [_direct(each, placed=placed, backlog=backlog) for each in account.held]
+        unread = set(hand.unread) if hand else set()
+        places = _Places(in_hand, unread, backlog)
+        ledger.rows = [_direct(each, places) for each in account.held]
     ledger.rows = _gave_up(ledger.rows, account)
     return ledger
 
@@ -108,7 +109,16 @@ def _through_front(account: Account) -> bool:
     return planned or bool(hand and hand.elsewhere)
 
 
-def _direct(exchange: Exchange, *, placed: set[int], backlog: set[int]) -> Held:
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where requests were just before the signal."""
+
+    in_hand: set[int]
+    unread: set[int]
+    backlog: set[int]
+
+
+def _direct(exchange: Exchange, places: _Places) -> Held:
     """A request of our own connection to the struck instance."""
     fate = _FATES.get(exchange.how)
     if exchange.owner == "other":
@@ -116,17 +126,19 @@ def _direct(exchange: Exchange, *, placed: set[int], backlog: set[int]) -> Held:
     if fate is None:
         return Held(exchange, Fate.UNPROVEN, _why_unproven(exchange))
     if fate in (Fate.SEVERED, Fate.HUNG) and not _answered(exchange):
-        return _without_a_byte(exchange, fate, placed=placed, backlog=backlog)
+        return _without_a_byte(exchange, fate, places)
     return Held(exchange, fate, lost=fate in (Fate.SEVERED, Fate.HUNG))
 
 
-def _without_a_byte(exchange: Exchange, fate: Fate, *, placed: set[int], backlog: set[int]) -> Held:
+def _without_a_byte(exchange: Exchange, fate: Fate, places: _Places) -> Held:
     """Lost or hung, and no byte of an answer says that somebody had it: where it was decides."""
-    if exchange.accepted is None and exchange.request in backlog:
+    request = exchange.request
+    if exchange.accepted is None and request in places.backlog:
         return Held(exchange, Fate.NEVER_ACCEPTED, lost=True)
-    if exchange.reused and exchange.read is None and _same_instant(exchange) and fate is Fate.SEVERED:
+    read = request in places.in_hand or exchange.read is not None
+    if exchange.reused and not read and _same_instant(exchange) and fate is Fate.SEVERED:
         return Held(exchange, Fate.NOT_HELD, "idle_race", lost=True)
-    known = exchange.request in placed or exchange.accepted is not None or exchange.read is not None or exchange.reused
+    known = read or request in places.unread or exchange.accepted is not None or exchange.reused
     return Held(exchange, fate, lost=True) if known else Held(exchange, Fate.UNPROVEN, "lost_unseen", lost=True)
 
 
