@@ -67,6 +67,7 @@ class Run:
         self.name = name
         self.url = ""
         self.looked_at = False
+        self.unknown: Literal["fail", "warn", "skip"] = "fail"  # what verify does where the call does not say
         self.again = again
         self._history: History | None = None
         self._verdicts: tuple[Verdict, ...] | None = None
@@ -137,7 +138,7 @@ class Run:
         text = self.report(verdicts)
         if outcome is Outcome.FAIL:
             raise Failed(f"{headline(self.history, verdicts)}\n\n{text}") from self.raised
-        mode = unknown or self._unknown
+        mode = unknown or self.unknown
         message = f"{headline(self.history, verdicts)}\n\n{text}"
         if mode == "fail":
             raise Unproven(message) from self.raised
@@ -147,8 +148,6 @@ class Run:
             import warnings
 
             warnings.warn(message.split("\n", 1)[0], stacklevel=2)
-
-    _unknown: Literal["fail", "warn", "skip"] = "fail"
 
     def report(self, verdicts: Sequence[Verdict] | None = None, *, full: bool = False) -> str:
         """What a person reads."""
@@ -304,6 +303,10 @@ class Harness:
         """Runs that nobody looked at."""
         return [each for each in self.runs if not each.looked_at]
 
+    def unentered(self) -> list[str]:
+        """The -ing verbs whose block was made and never entered."""
+        return [each.verb for each in self._entered if not each.entered]
+
     def name_of(self, system: Command) -> str:
         """`name=`, else the fixture that made it, else the program."""
         return system.name or self._names(system) or system.program
@@ -320,8 +323,14 @@ class Harness:
                 run = self._conduct(dataclasses.replace(plan, run_dir=self._folder(plan.name)))
         return run
 
-    def _conduct(self, plan: Plan) -> Run:
+    def new_run(self, plan: Plan) -> Run:
+        """The run that a plan is going to fill."""
         run = Run(plan.run_dir, plan.name, self._again(plan.run_dir) if self._again else None)
+        run.unknown = self._settings.get("unknown", "fail")
+        return run
+
+    def _conduct(self, plan: Plan) -> Run:
+        run = self.new_run(plan)
         conductor = Conductor(plan, self._ready_tools())
         try:
             conductor.begin()
@@ -397,6 +406,9 @@ class Harness:
         to: str | None = None,
     ) -> Profile:
         """The profile of a call, with what the call or the settings change in it."""
+        forced = self._settings.get("force_profile")
+        if forced is not None:
+            return by_name(forced, self.root) if isinstance(forced, str) else forced
         given = self._settings.get("profile") if profile is None else profile
         chosen = by_name(given or "process", self.root) if given is None or isinstance(given, str) else given
         if not isinstance(chosen, Profile):
@@ -481,10 +493,16 @@ class RunBlock:
         self._struck = False
         self._stack = contextlib.ExitStack()
         self.entered = False
-        self.run = Run(plan.run_dir, plan.name, harness._again(plan.run_dir) if harness._again else None)  # noqa: SLF001
+        self.run = harness.new_run(plan)
+
+    @property
+    def verb(self) -> str:
+        """`terminating`, `killing`, ..."""
+        kind = self._plan.fault.kind
+        return f"{kind.removesuffix('e')}ing" if kind in ("terminate", "kill", "pause") else "striking"
 
     def __enter__(self) -> Run:
-        refuse_running_loop(self._plan.fault.kind.removesuffix("e") + "ing")
+        refuse_running_loop(self.verb)
         return self._begin()
 
     def __exit__(
