@@ -61,7 +61,7 @@ class Terminal:
     @property
     def ascii_only(self) -> bool:
         """Whether a result goes to a stream that cannot take more than ASCII."""
-        return not (self._results.encoding or "ascii").lower().startswith("utf")
+        return not str(getattr(self._results, "encoding", None) or "ascii").lower().startswith("utf")
 
     @property
     def _results(self) -> IO[str]:
