@@ -119,6 +119,7 @@ class HttpDrive:
             asks = [self._ask(0, target, "warm", 0, timeout_s=limit_s) for _ in range(idle)]
             for answer in await asyncio.gather(*(self._ask_once(each) for each in asks)):
                 if answer.connection is not None:
+                    self._client.rest(answer.connection, "idle")
                     self._idle.append(answer.connection)
                 if isinstance(answer.fact, RequestHung):
                     self.give_up_idle()
