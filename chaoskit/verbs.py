@@ -156,7 +156,7 @@ class Run:
             tuple(self.verdicts if verdicts is None else verdicts),
             full=full,
             again=self.again,
-            show=f"chaoskit show {_short(self.dir)}",
+            show=_short(self.dir),
         )
 
     def finished(self, history: History) -> None:
