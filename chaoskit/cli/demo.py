@@ -8,19 +8,20 @@ from typing import Any
 
 import click
 
-from chaoskit.checks.verdict import Outcome, Verdict
+from chaoskit.checks.verdict import Outcome
 from chaoskit.cli import FAIL, PASS, UNKNOWN
 from chaoskit.cli.options import terminal, terminal_options
 from chaoskit.cli.striking import OpenHarness, headlines, near_path, striking
 from chaoskit.cli.terminal import Terminal
 from chaoskit.drivers.command import Command
 from chaoskit.errors import UsageError
+from chaoskit.history.facts import InstanceExited, RequestLost, SignalSent
 from chaoskit.profiles import process
 from chaoskit.reports.text import timeline
 from chaoskit.verbs import Run
 from chaoskit.workloads.requests import Requests
 
-SHOWN = 4  # lines of a guilty server's timeline
+SHOWN = 2  # losses of a guilty server
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +75,13 @@ def _strike(case: Case, open_harness: OpenHarness, say: Terminal) -> Run:
 
 
 def _picture(run: Run, say: Terminal) -> str:
-    around = _evidence(run.verdicts)
-    lines = timeline(run.history, around=around, limit=SHOWN)
-    return "\n".join(say.painted(f"      {line}", "dim") for line in lines)
-
-
-def _evidence(verdicts: tuple[Verdict, ...]) -> tuple[int, ...]:
-    return tuple(event for each in verdicts for finding in each.findings for event in finding.events)
+    """The signal, the first losses, the exit."""
+    accused = {event for each in run.verdicts for finding in each.findings for event in finding.events}
+    losses = [each.index for each in run.history if each.index in accused and isinstance(each.fact, RequestLost)]
+    frame = [each.index for each in run.history if isinstance(each.fact, SignalSent | InstanceExited)]
+    lines = timeline(run.history, around=[*frame, *losses[:SHOWN]])
+    more = [] if len(losses) <= SHOWN else [f"{'':12}and {len(losses) - SHOWN} more like these"]
+    return "\n".join(say.painted(f"  {line}", "dim") for line in [*lines, *more])
 
 
 def _end(runs: list[Run], say: Terminal) -> int:
