@@ -64,6 +64,7 @@ class InHand:
         self._slowest_s = 0.0
         self._tree_at_signal: frozenset[int] = frozenset()
         self._idle_given_up = False
+        self._serial_since_s = self._began_s
         self.hopeless: str | None = None
         self.trouble: ChaoskitError | None = None
         self._stop_listening = conductor.recorder.listen(self._heard)
@@ -175,9 +176,9 @@ class InHand:
 
     def _give_up_idle(self, found: Sorted, now_s: float, own: int) -> None:
         drive = self._run._drive  # noqa: SLF001
-        if self._idle_given_up or drive is None or found.in_hand or own or now_s - self._began_s < SERIAL_S:
-            return
-        if found.backlog or found.unread:
+        if found.in_hand or own or not (found.backlog or found.unread):
+            self._serial_since_s = now_s
+        if not self._idle_given_up and drive is not None and now_s - self._serial_since_s >= SERIAL_S:
             self._idle_given_up = True
             self._run.tools.loop.call_soon(drive.give_up_idle)
 
@@ -208,6 +209,9 @@ class InHand:
     def at_signal(self) -> None:
         """What is in hand now: the fact that the checks go by."""
         with self._lock:
+            instance = self._run.instance
+            if instance is not None:
+                self._tree_at_signal = frozenset(pid for pid, _ in instance.tree())
             look = self._oracle.look() if self._oracle is not None else None
             now_pending = self._work()
             gate = self._gate_calls()
@@ -231,9 +235,6 @@ class InHand:
                 known = "gate"
             self._run.record("watch", found.fact(known, gate, own))
             self._signalled = True
-            instance = self._run.instance
-            if instance is not None:
-                self._tree_at_signal = frozenset(pid for pid, _ in instance.tree())
 
     def after_signal(self) -> None:
         """Follow what the system does with each connection from now on."""
@@ -251,7 +252,7 @@ class InHand:
             if request not in self._accepted:
                 self._accepted.add(request)
                 fresh[row.inode] = request
-            if request not in self._read and began(row, reused=each.reused):
+            if request not in self._read and began(row, base_bytes=each.base_bytes):
                 self._read.add(request)
                 self._run.record("watch", RequestRead(request=request))
         if fresh:

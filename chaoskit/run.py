@@ -104,6 +104,7 @@ class Conductor:
         self._window_over = False
         self._block_over = threading.Event()
         self._exit: Exit | None = None
+        self._behind = ""  # "first" and "final" look at what the leader left behind
         self.last_sent_s = 0.0
         self._saved = False
 
@@ -260,6 +261,7 @@ class Conductor:
                 self._deadline_kill()
             if self._settled():
                 break
+            self._look_behind()
             self._wake.wait(TICK_S)
             self._wake.clear()
             self._check_trouble()
@@ -273,8 +275,9 @@ class Conductor:
     def finish(self, how: str) -> History:
         """Look what was left behind, clean up in reverse, save; returns the saved history."""
         try:
-            if self._exit is not None:
+            while self._exit is not None and self._behind != "final":
                 self._look_behind()
+                time.sleep(TICK_S)
         finally:
             self._clean_up()
         if not self._saved:
@@ -523,6 +526,9 @@ class Conductor:
                 exited_s=self.recorder.on_clock(ended.at),
             ),
         )
+        if self.instance is not None and self._deadline_s is not None:
+            with contextlib.suppress(DriverError):
+                self.instance.kill_at(float("inf"))  # it left by itself: what it left behind is looked at, not killed
         self._wake.set()
 
     def _await_moment(self) -> float | None:
@@ -616,34 +622,28 @@ class Conductor:
         )
 
     def _look_behind(self) -> None:
-        """Children and listeners of a gone leader: asked at once, and until nothing is left, for 1 s."""
+        """Children and listeners of a gone leader: asked at once, and again until nothing is left, for 1 s."""
         instance, ended = self._struck(), self._exit
-        if ended is None:
+        if ended is None or self._behind == "final":
             return
-        exit_s = self.recorder.on_clock(ended.at)
-        first = True
-        while True:
-            tree = instance.tree()
-            living = tuple((pid, name) for pid, name in tree if pid != instance.pid)
-            final = not living or self.now() - exit_s >= self.plan.limits.leaves_s
-            if first or final:
-                pids = tuple(pid for pid, _ in living)
-                listeners = self._inhand.listeners(pids) if self._inhand is not None and pids else ()
-                self.record(
-                    "driver",
-                    LeftBehind(
-                        instance=self.plan.name,
-                        pids=pids,
-                        names=tuple(name for _, name in living),
-                        listeners=listeners,
-                        after_s=self.now() - exit_s,
-                        final=final,
-                    ),
-                )
-            if final:
-                return
-            first = False
-            time.sleep(TICK_S)
+        after_s = self.now() - self.recorder.on_clock(ended.at)
+        living = tuple((pid, name) for pid, name in instance.tree() if pid != instance.pid)
+        final = not living or after_s >= self.plan.limits.leaves_s
+        if self._behind == "first" and not final:
+            return
+        pids = tuple(pid for pid, _ in living)
+        self.record(
+            "driver",
+            LeftBehind(
+                instance=self.plan.name,
+                pids=pids,
+                names=tuple(name for _, name in living),
+                listeners=self._inhand.listeners(pids) if self._inhand is not None and pids else (),
+                after_s=after_s,
+                final=final,
+            ),
+        )
+        self._behind = "final" if final else "first"
 
     def _clean_up(self) -> None:
         while self._cleanups:

@@ -39,16 +39,17 @@ class Sorted:
         )
 
 
-def began(row: Connection, *, reused: bool) -> bool:
-    """Whether the application has taken up the request of this connection: its bytes were read.
+def began(row: Connection, *, base_bytes: int) -> bool:
+    """Whether the application has taken up the request of this connection: some of its bytes were read.
 
-    A body still being uploaded, or left unread, counts when something of a fresh connection was read.
+    `base_bytes` is what earlier requests on the same connection had. A body still being uploaded, or left unread, is
+    no hindrance; where the kernel gives no counts, everything that arrived must have been read.
     """
     if not row.accepted:
         return False
-    if row.read:
-        return True
-    return not reused and row.received_bytes is not None and row.received_bytes > row.unread_bytes
+    if row.received_bytes is None:
+        return row.read and not base_bytes
+    return row.received_bytes - row.unread_bytes > base_bytes
 
 
 def sort_direct(pending: Mapping[int, Pending], look: Look) -> Sorted:
@@ -60,7 +61,7 @@ def sort_direct(pending: Mapping[int, Pending], look: Look) -> Sorted:
             (found.in_hand if each.first_byte else found.unseen).append(request)
         elif not row.accepted:
             found.backlog.append(request)
-        elif each.first_byte or began(row, reused=each.reused):
+        elif each.first_byte or began(row, base_bytes=each.base_bytes):
             found.in_hand.append(request)
         else:
             found.unread.append(request)

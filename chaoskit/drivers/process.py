@@ -93,7 +93,7 @@ class ProcessInstance:
 
     def kill_at(self, at: float) -> None:
         """See `Instance.kill_at`."""
-        self._send(do="kill_at", at=at)
+        self._send(do="kill_at", at=None if at == float("inf") else at)
 
     def deadline(self) -> Sent | None:
         """See `Instance.deadline`."""

@@ -78,6 +78,7 @@ class Pending:
     sent: bool = False
     sent_s: float | None = None
     reused: bool = False
+    base_bytes: int = 0  # what earlier requests wrote on the same connection
     first_byte: bool = False
     body_bytes: int = 0
 
@@ -96,7 +97,7 @@ class Answer:
 class Link:
     """One connection of ours."""
 
-    __slots__ = ("_ended_at", "_recorder", "client_port", "connection", "last_request", "number", "purpose", "told")
+    __slots__ = ("_ended_at", "_recorder", "client_port", "connection", "last_request", "number", "purpose", "told", "written")
 
     def __init__(self, recorder: Recorder, number: int, purpose: str) -> None:
         self._recorder = recorder
@@ -104,6 +105,7 @@ class Link:
         self.number = number
         self.purpose = purpose
         self.client_port = 0
+        self.written = 0
         self.last_request: int | None = None
         self.connection = Connection(recorder.now, self._lost)
         self.told = False
@@ -304,7 +306,7 @@ class _Running(Exchange):
         self._total = 0
         self._steps = 0
         self.future: asyncio.Future[Ending] = loop.create_future()
-        self.pending = Pending(ask.request, ask.purpose, ask.workload, client_port=link.client_port, reused=reused)
+        self.pending = Pending(ask.request, ask.purpose, ask.workload, client_port=link.client_port, reused=reused, base_bytes=link.written)
 
     # ---- sending -------------------------------------------------------------------------------------------------
 
@@ -325,7 +327,7 @@ class _Running(Exchange):
             head += ask.body
             self._unsent = b""
         link.connection.transport.write(head)
-        self._total += len(head)
+        self._count(len(head))
         self._record_sent()
         if waits:
             self._later(CONTINUE_WAIT_S, self._send_body)
@@ -369,6 +371,10 @@ class _Running(Exchange):
             lines.append("Connection: close")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
+    def _count(self, size: int) -> None:
+        self._total += size
+        self._link.written += size
+
     def _send_body(self) -> None:
         transport = self._link.connection.transport
         if not self._unsent or transport is None or self.future.done():
@@ -377,7 +383,7 @@ class _Running(Exchange):
             self._send_piece()
             return
         transport.write(self._unsent)
-        self._total += len(self._unsent)
+        self._count(len(self._unsent))
         self._unsent = b""
 
     def _send_piece(self) -> None:
@@ -387,7 +393,7 @@ class _Running(Exchange):
         size = max(1, -(-len(self._ask.body) // UPLOAD_STEPS))
         piece, self._unsent = self._unsent[:size], self._unsent[size:]
         transport.write(piece)
-        self._total += len(piece)
+        self._count(len(piece))
         if self._unsent:
             pieces = -(-len(self._ask.body) // size)
             self._later(self._ask.upload_s / max(1, pieces - 1), self._send_piece)
