@@ -118,6 +118,7 @@ class Fold:
             self._recent.append(exchange)
         if not isinstance(fact, facts.ResponseReceived) and exchange.purpose in ("work", "new"):
             if len(self.account.before) < KEPT_AFTER:
+                exchange.how = end_of(exchange, None, None)
                 self.account.before.append(exchange)
         elif self.account.stop is not None and exchange.purpose in ("work", "new"):
             self._during_pre_stop(exchange)

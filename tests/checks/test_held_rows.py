@@ -187,7 +187,9 @@ def test_an_expectation_that_the_rehearsal_did_not_meet_accuses_nobody() -> None
 @pytest.mark.parametrize("plan", [DRAIN, REJECT], ids=["drain", "reject"])
 @pytest.mark.parametrize("loss", ["closed_without_byte", "reset_without_byte"])
 def test_what_is_lost_with_the_backlog_was_never_accepted(plan: At, loss: str) -> None:
-    run = stopped(sent(2), sent(3), hand((1,), backlog=(2, 3)), answered(1), lost(2, loss=loss), lost(3, loss=loss), plan=plan)
+    run = stopped(
+        sent(2), sent(3), hand((1,), backlog=(2, 3)), answered(1), lost(2, loss=loss), lost(3, loss=loss), plan=plan
+    )
     assert errors(run) == {"no_resets": ["never_accepted"]}
     assert held(run) == {"complete": 1, "never_accepted": 2}
 
