@@ -44,7 +44,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test whose runs nobody looked at, unless it failed anyway."""
-    __tracebackhide__ = True
     result = yield
     harness = item.stash.get(HARNESS, None)
     if harness is not None:
@@ -78,6 +77,8 @@ def pytest_runtest_makereport(
     report = yield
     if fault is not None or isinstance(error, NeverVerified):
         _not_expected(report)
+    if isinstance(error, NeverVerified):
+        _at_the_test(item, report)
     if fault is not None:
         report.when = "setup" if report.when == "call" else report.when  # 'E', and <error> in JUnit
         _headline(report, f"{fault.kind if isinstance(fault, ChaoskitError) else 'harness'}: {_first_line(fault)}")
@@ -134,6 +135,13 @@ def _not_expected(report: pytest.TestReport) -> None:
     report.outcome = "failed"
     if hasattr(report, "wasxfail"):
         del report.wasxfail
+
+
+def _at_the_test(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Point at the test: the line that raised is ours."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.path, crash.lineno = str(item.path), (item.location[1] or 0) + 1
 
 
 def _headline(report: pytest.TestReport, text: str) -> None:

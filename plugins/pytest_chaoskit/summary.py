@@ -29,7 +29,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     """One line a run."""
     reports = _reports(terminalreporter)
-    if not any(name.startswith("chaoskit.") for report in reports for name, _ in report.user_properties):
+    if not reports:
         return
     from pytest_chaoskit import lines
 
@@ -62,11 +62,15 @@ def _write(terminal: TerminalReporter, report: pytest.TestReport, runs: list[dic
 
 
 def _reports(terminal: TerminalReporter) -> list[pytest.TestReport]:
-    """The reports of what tests did; a teardown carries the same properties once more."""
+    """The reports that carry runs, one a test: a teardown carries the same once more."""
     seen: dict[str, pytest.TestReport] = {}
-    for each in (report for kind, found in terminal.stats.items() if kind != "rerun" for report in found):
-        if isinstance(each, pytest.TestReport) and each.when != "teardown":
-            seen.setdefault(each.nodeid, each)
+    for kind, found in terminal.stats.items():
+        for each in found if kind != "rerun" else ():
+            if isinstance(each, pytest.TestReport) and any(
+                name.startswith("chaoskit.") for name, _ in each.user_properties
+            ):
+                if each.nodeid not in seen or each.when != "teardown":
+                    seen[each.nodeid] = each
     return list(seen.values())
 
 

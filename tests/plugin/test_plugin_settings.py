@@ -1,0 +1,147 @@
+"""Options from the command line, the environment and ini files; what a test's settings come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+Suite = Callable[..., pytest.RunResult]
+TOLD = """
+import pytest
+
+def test_told(chaos):
+    run = chaos.terminate("app")
+    run.verify()
+    settings = chaos.given["settings"]
+    print("TOLD", {key: getattr(value, "name", value) for key, value in sorted(settings.items())})
+"""
+
+
+def told(result: pytest.RunResult) -> str:
+    result.assert_outcomes(passed=1)
+    return next(line.removeprefix("TOLD ") for line in result.outlines if line.startswith("TOLD "))
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "[tool.pytest]\nchaos_enabled = true\nchaos_runs = 1\nchaos_profile = 'ecs'\nchaos_keep = '3'",
+        "[tool.pytest.ini_options]\nchaos_enabled = true\nchaos_runs = 1\nchaos_profile = 'ecs'\nchaos_keep = 3",
+    ],
+)
+def test_ini_keys_in_both_tables(suite: Suite, pytester: pytest.Pytester, toml: str) -> None:
+    if toml.startswith("[tool.pytest]") and pytest.version_tuple < (9, 0):
+        pytest.skip("[tool.pytest] came with pytest 9")
+    pytester.makepyprojecttoml(toml)
+    assert told(suite(TOLD, "-s")) == "{'profile': 'ecs', 'unknown': 'fail'}"
+
+
+def test_command_line_beats_environment_beats_ini(
+    suite: Suite, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeini("[pytest]\nchaos_profile = ecs\nchaos_unknown = warn")
+    monkeypatch.setenv("CHAOSKIT_ENABLED", "1")
+    assert "'profile': 'ecs', 'unknown': 'warn'" in told(suite(TOLD, "-s"))
+    monkeypatch.setenv("CHAOSKIT_PROFILE", "heroku")
+    assert "'heroku'" in told(suite(None, "-s"))
+    assert "'nomad'" in told(suite(None, "-s", "--chaos-profile", "nomad"))
+    assert "'force_profile': 'spot'" in told(suite(None, "-s", "--chaos-force-profile", "spot"))
+
+
+def test_the_header_says_where_values_came_from(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAOSKIT_PROFILE", "heroku")
+    result = suite(TOLD, "--chaos", "-v")
+    result.stdout.fnmatch_lines(["chaos: enabled=True (--chaos), profile=heroku (CHAOSKIT_PROFILE)"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--chaos-keep=few",), "*--chaos-keep is 'few'; expected all, failed or a number of run folders"),
+        (("--chaos-runs=0",), "*--chaos-runs is 0; expected a whole number of at least 1"),
+        (("-o", "chaos_runs=0"), "*ini chaos_runs is *; expected a whole number of at least 1"),
+        (("--chaos-replay=nowhere",), "*--chaos-replay: no run folder 'nowhere'*"),
+        (("--chaos-driver=moon",), "*invalid choice: 'moon'*"),
+    ],
+)
+def test_a_wrong_value_is_a_usage_error(suite: Suite, options: tuple[str, ...], said: str) -> None:
+    result = suite(TOLD, *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([said])
+
+
+def test_markers_are_merged_key_by_key_and_the_closest_wins(suite: Suite) -> None:
+    source = """
+import pytest
+pytestmark = pytest.mark.chaos(grace_s=60, signal="SIGINT", profile="ecs")
+
+@pytest.mark.chaos(grace_s=20, to="group")
+class TestShop:
+    @pytest.mark.chaos(to="all", profile=None)
+    def test_told(self, chaos):
+        chaos.terminate("app").verify()
+        print("TOLD", sorted(chaos.given["settings"].items()))
+"""
+    assert told(suite(source, "--chaos", "--chaos-profile=nomad", "-s")) == (
+        "[('grace_s', 20), ('profile', 'ecs'), ('signal', 'SIGINT'), ('to', 'all'), ('unknown', 'fail')]"
+    )
+
+
+def test_a_parametrised_profile_beats_the_marker_and_settings_come_last(suite: Suite) -> None:
+    source = """
+import pytest
+
+@pytest.fixture(scope="session")
+def chaos_settings():
+    return {"profile": "compose", "grace_s": 7, "clients": 8}
+
+def show(chaos):
+    chaos.terminate("app").verify()
+    print("TOLD", sorted(chaos.given["settings"].items()))
+
+@pytest.mark.parametrize("chaos_profile", ["heroku"])
+@pytest.mark.chaos(profile="ecs", grace_s=20)
+def test_parametrised(chaos): show(chaos)
+
+@pytest.mark.chaos(signal="SIGINT")
+def test_settings(chaos): show(chaos)
+
+@pytest.mark.chaos(profile="ecs")
+def test_marker(chaos): show(chaos)
+"""
+    result = suite(source, "--chaos", "-s")
+    result.assert_outcomes(passed=3)
+    assert [line for line in result.outlines if "TOLD" in line] == [
+        "TOLD [('clients', 8), ('profile', 'heroku'), ('unknown', 'fail')]",
+        ".TOLD [('clients', 8), ('grace_s', 7), ('profile', 'compose'), ('signal', 'SIGINT'), ('unknown', 'fail')]",
+        ".TOLD [('clients', 8), ('profile', 'ecs'), ('unknown', 'fail')]",
+    ] or [line.split("TOLD ")[1] for line in result.outlines if "TOLD" in line] == [
+        "[('clients', 8), ('profile', 'heroku'), ('unknown', 'fail')]",
+        "[('clients', 8), ('grace_s', 7), ('profile', 'compose'), ('signal', 'SIGINT'), ('unknown', 'fail')]",
+        "[('clients', 8), ('profile', 'ecs'), ('unknown', 'fail')]",
+    ]
+
+
+def test_a_system_is_named_after_the_fixture_that_made_it(suite: Suite) -> None:
+    source = """
+import pytest
+from chaoskit import Command
+
+@pytest.fixture(scope="session")
+def shop(): return Command("python shop.py")
+
+@pytest.fixture
+def wrapped(shop): return shop
+
+def test_told(chaos, wrapped):
+    print("TOLD", chaos.name_of(wrapped), chaos.name_of(Command("other")))
+"""
+    assert told(suite(source, "--chaos", "-s")) == "shop program"
+
+
+def test_relative_paths_start_at_the_nearest_project_file(suite: Suite, pytester: pytest.Pytester) -> None:
+    inner = pytester.mkdir("inner")
+    (inner / "pyproject.toml").touch()
+    (inner / "test_inner.py").write_text("def test_told(chaos):\n    print('TOLD', chaos.given['root'].name)")
+    assert told(suite(None, "--chaos", "-s", "--rootdir=.", "inner/test_inner.py")) == "inner"
