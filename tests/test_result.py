@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from tests.checks.script import (
 )
 
 SCHEMA = Path(__file__).resolve().parent.parent / "docs" / "result.schema.json"
-SAMPLES = {
+SAMPLES: dict[str, Callable[[], History]] = {
     "pass": lambda: stopped(answered(1), refused(2, 1.3)),
     "fail": lambda: stopped(lost(1), sent(2, 1.3, "new"), answered(2, 1.4, 503)),
     "unknown": lambda: stopped(answered(1, framing="eof")),

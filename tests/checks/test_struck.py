@@ -31,7 +31,7 @@ from tests.checks.script import (
 
 
 def names(checks: tuple[Check, ...]) -> list[str]:
-    return [each.__name__ for each in checks]  # type: ignore[attr-defined]
+    return [each.__name__ for each in checks]
 
 
 def test_enough_in_hand_is_struck() -> None:
