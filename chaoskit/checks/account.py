@@ -82,6 +82,17 @@ class Account:
         return self.signal_fact.sent_s if self.signal_fact else float("inf")
 
     @property
+    def strike_s(self) -> float:
+        """The earliest instant at which the kernel may have taken the signal.
+
+        `sent_s` is read once the call is back, and a busy machine may run the struck system in between.
+        """
+        fact = self.signal_fact
+        if fact is None:
+            return float("inf")
+        return min(fact.sent_s, max(fact.planned_s, self.hand.at_s if self.hand else fact.planned_s))
+
+    @property
     def stop_s(self) -> float:
         """When the platform began the stop."""
         return self.stop.at_s if self.stop else self.signal_s

@@ -37,7 +37,7 @@ def phases_of(account: Account) -> Phases:
     last_s = held_end_s if held_end_s is not None else account.signal_s
     deadline_s = account.deadline_s
     return Phases(
-        pre_stop_s=max(0.0, account.signal_s - account.stop_s),
+        pre_stop_s=max(0.0, account.signal_s - account.stop_s) if account.pre_stop is not None else 0.0,
         until_refusal_s=None if first_s is None else max(0.0, first_s - account.signal_s),
         until_last_held_s=None if held_end_s is None else max(0.0, held_end_s - account.signal_s),
         teardown_s=None if exit_s is None else max(0.0, exit_s - last_s),

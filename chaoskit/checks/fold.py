@@ -245,8 +245,8 @@ class Fold:
 
     def _look_back(self) -> None:
         """What ended between the kernel's taking the signal and its being recorded ended after it."""
-        signal_s, account = self.account.signal_s, self.account
-        late = {id(each) for each in self._recent if each.ended_s is not None and each.ended_s >= signal_s}
+        strike_s, account = self.account.strike_s, self.account
+        late = {id(each) for each in self._recent if each.ended_s is not None and each.ended_s >= strike_s}
         account.before = [each for each in account.before if id(each) not in late]
         for exchange in self._recent:
             if id(exchange) in late:

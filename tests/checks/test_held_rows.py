@@ -331,3 +331,21 @@ def test_under_propagation_held_work_is_judged_the_same() -> None:
     plan = planned(platform=profile(name="kubernetes", grace_s=30, propagation_s=5))
     run = stopped(lost(1), read(1, 1.1), refused(5, 9.0), plan=plan)
     assert errors(run) == {"no_resets": ["severed"], "drains": ["severed"]}
+
+
+def test_what_is_cut_between_the_call_and_its_return_was_held() -> None:
+    """`sent_s` is read when the call is back; the struck system may have run in between."""
+    run = history(
+        planned(),
+        launched(),
+        sent(1),
+        hand((1,), 0.9989),
+        stop(0.999),
+        lost(1, 1.0),
+        signal(1.002, planned_s=0.9991),
+        exited(1.001),
+        left(1.001),
+        run_ended(),
+    )
+    assert errors(run) == {"no_resets": ["severed"], "drains": ["severed"]}
+    assert held(run) == {"severed": 1}
