@@ -55,8 +55,8 @@ def _write(terminal: TerminalReporter, report: pytest.TestReport, runs: list[dic
     again = sum(1 for each in terminal.stats.get("rerun", ()) if each.nodeid == report.nodeid)
     for each in runs:
         terminal.write(f"{each['chaoskit.outcome'].upper():<8}", **COLOURS[each["chaoskit.outcome"]])
-        flaky = f"; flaky: rerun {again} times" if again else ""
-        terminal.write_line(f"{name}  {lines.line(each).split('; ', 1)[1]}{flaky}")
+        flaky = f"; flaky: rerun {again} time{'s' * (again > 1)}" if again else ""
+        terminal.write(f"{name}  {lines.line(each).split('; ', 1)[1]}{flaky}\n")
     if "chaoskit.runs" in given:
         terminal.write_line(f"        {name}  {given['chaoskit.runs']}")
 
@@ -66,12 +66,14 @@ def _reports(terminal: TerminalReporter) -> list[pytest.TestReport]:
     seen: dict[str, pytest.TestReport] = {}
     for kind, found in terminal.stats.items():
         for each in found if kind != "rerun" else ():
-            if isinstance(each, pytest.TestReport) and any(
-                name.startswith("chaoskit.") for name, _ in each.user_properties
-            ):
-                if each.nodeid not in seen or each.when != "teardown":
-                    seen[each.nodeid] = each
+            if _tells(each) and (each.nodeid not in seen or each.when != "teardown"):
+                seen[each.nodeid] = each
     return list(seen.values())
+
+
+def _tells(report: object) -> bool:
+    properties = report.user_properties if isinstance(report, pytest.TestReport) else ()
+    return any(name.startswith("chaoskit.") for name, _ in properties)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

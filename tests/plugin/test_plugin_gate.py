@@ -61,25 +61,26 @@ def test_a_test_that_reaches_for_chaos_late_is_skipped_too(suite: Suite, pyteste
     suite(None, "--chaos").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize(
-    ("marker", "said"),
-    [
-        ("grace=3", "the marker chaos has no 'grace' (did you mean 'grace_s'?)*"),
-        ("grace_s=-1", "chaos(grace_s=-1): expected seconds above 0"),
-        ("runs=0", "chaos(runs=0): expected a whole number of at least 1"),
-        ("runs=2, allow=2", "chaos(runs=2, allow=2): a test whose every run may fail proves nothing"),
-        ("to='leadr'", "chaos(to='leadr'): expected leader, group or all (did you mean 'leader'?)"),
-        ("profile='kubernets'", "*no profile 'kubernets' (did you mean 'kubernetes'?)*"),
-        ("profile=3", "chaos(profile=3): expected a name, or a value of chaoskit.profiles"),
-        ("signal='SIGTRM'", "*SIGTRM*"),
-        ("'kubernetes'", "chaos('kubernetes') has an argument without a name*"),
-    ],
-)
-def test_a_wrong_marker_is_a_collection_error(suite: Suite, marker: str, said: str) -> None:
-    result = suite(f"import pytest\n@pytest.mark.chaos({marker})\ndef test_a(): pass\ndef test_b(): pass")
+WRONG = {
+    "grace=3": "the marker chaos has no 'grace' (did you mean 'grace_s'?)*",
+    "grace_s=-1": "chaos(grace_s=-1): expected seconds above 0",
+    "runs=0": "chaos(runs=0): expected a whole number of at least 1",
+    "runs=2, allow=2": "chaos(runs=2, allow=2): a test whose every run may fail proves nothing",
+    "to='leadr'": "chaos(to='leadr'): expected leader, group or all (did you mean 'leader'?)",
+    "profile='kubernets'": "*no profile 'kubernets' (did you mean 'kubernetes'?)*",
+    "profile=3": "chaos(profile=3): expected a name, or a value of chaoskit.profiles",
+    "signal='SIGTRM'": "*SIGTRM*",
+    "'kubernetes'": "chaos('kubernetes') has an argument without a name*",
+}
+
+
+def test_a_wrong_marker_is_a_collection_error(suite: Suite) -> None:
+    tests = [f"@pytest.mark.chaos({marker})\ndef test_{number}(): pass" for number, marker in enumerate(WRONG)]
+    result = suite("\n".join(["import pytest", *tests]))
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"test_shop.py::test_a: {said.replace('[', '[[]')}"])
     assert result.ret == pytest.ExitCode.INTERRUPTED
+    for number, said in enumerate(WRONG.values()):
+        result.stdout.fnmatch_lines([f"test_shop.py::test_{number}: {said.replace('[', '[[]')}"])
 
 
 def test_a_marker_added_by_a_conftest_counts_and_is_checked(suite: Suite, pytester: pytest.Pytester) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from pytest_chaoskit.slots import Slots
@@ -33,7 +33,7 @@ def test_under_xdist_the_controller_tells_everything(suite: Suite, pytester: pyt
             "FAILED test_shop.py::test_a?fail? - 2 of 8 held requests were severed",
         ]
     )
-    root = ElementTree.parse(pytester.path / "junit.xml")  # noqa: S314 - written by us a moment ago
+    root = ET.parse(pytester.path / "junit.xml")  # noqa: S314 - written by us a moment ago
     assert sum(each.get("name") == "chaoskit.outcome" for each in root.iter("property")) == 4
 
 

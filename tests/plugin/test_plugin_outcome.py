@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
 Suite = Callable[..., pytest.RunResult]
 
 
-def case(pytester: pytest.Pytester, name: str) -> ElementTree.Element:
-    root = ElementTree.parse(pytester.path / "junit.xml")  # noqa: S314 - written by us a moment ago
+def case(pytester: pytest.Pytester, name: str) -> ET.Element:
+    root = ET.parse(pytester.path / "junit.xml")  # noqa: S314 - written by us a moment ago
     return next(each for each in root.iter("testcase") if each.get("name") == name)
 
 
