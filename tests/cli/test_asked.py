@@ -14,9 +14,23 @@ from chaoskit.errors import UsageError
 def asked(**given: object) -> Asked:
     values: dict[str, object] = {
         **dict.fromkeys(Asked.__slots__),
-        "command": ("serve", "{port}"), "targets": (("GET /slow", None),), "header": (), "env": (),
-        "clients": 4, "hold_at_least": 1, "idle": 2, "silent": 0, "upload": 0, "download": 0, "warm_up": 0,
-        "disposition": "drain", "ready": "tcp", "profile": "process", "runs": 1, "allow": 0, "dir": ".chaos",
+        "command": ("serve", "{port}"),
+        "targets": (("GET /slow", None),),
+        "header": (),
+        "env": (),
+        "clients": 4,
+        "hold_at_least": 1,
+        "idle": 2,
+        "silent": 0,
+        "upload": 0,
+        "download": 0,
+        "warm_up": 0,
+        "disposition": "drain",
+        "ready": "tcp",
+        "profile": "process",
+        "runs": 1,
+        "allow": 0,
+        "dir": ".chaos",
         **given,
     }
     return Asked(**values)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -187,3 +188,26 @@ def wait_for(happened: Callable[[], bool], limit_s: float = 20) -> None:
             return
         tick.wait(0.05)
     pytest.fail(f"did not happen within {limit_s} s")
+
+
+@pytest.mark.parametrize(("flag", "watched"), [([], True), (["--quiet"], False)], ids=["normal", "quiet"])
+def test_progress_is_for_who_watches(tmp_path: Path, server: Server, flag: list[str], *, watched: bool) -> None:
+    ours, theirs = pty.openpty()
+    words = ("check", *OFTEN, "--get", "/slow", *flag, *server("drains", work_s=0.3))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "chaoskit", *words],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            timeout=60,
+            check=False,
+        )
+        os.write(theirs, b"end\n")
+        seen = os.read(ours, 10_000).decode()
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    assert done.returncode == 0
+    assert ("strike" in seen) is watched
+    assert b"strike (terminate)" not in done.stdout
