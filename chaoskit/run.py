@@ -400,7 +400,8 @@ class Conductor:
         addresses, words = dict(tools.addresses), dict(tools.words)
         if tools.sink is not None:
             sink_port = tools.sink.open_port(name)
-            self._cleanups.append(lambda: tools.sink is not None and tools.sink.close_port(name))
+            sink = tools.sink
+            self._cleanups.append(lambda: sink.close_port(name))
             sink_url = f"http://{tools.sink.host}:{sink_port}"
             addresses[tools.sink.address.token] = sink_url
             words["sink"] = sink_url
@@ -534,9 +535,9 @@ class Conductor:
     def _await_moment(self) -> float | None:
         plan = self.plan
         if plan.fault.kind == "at_start":
-            due_s = self.now() + getattr(plan.fault, "after_s", 0.0)
-            self.sleep_until(due_s)
-            return due_s
+            at_s = self.now() + float(getattr(plan.fault, "after_s", 0.0))
+            self.sleep_until(at_s)
+            return at_s
         end_s = self.now() + plan.limits.moment_s
         while self.now() < end_s:
             due_s = self._moment_watch.due_s()

@@ -417,7 +417,7 @@ class Harness:
         for key, value in (("grace_s", grace_s), ("signal", signal), ("to", to)):
             setting = self._settings.get(key) if value is None and profile is None else value
             if setting is not None:
-                changes[key] = name_of(setting) if key == "signal" else setting
+                changes[key] = name_of(str(setting)) if key == "signal" else setting
         if changes.get("to") not in (None, "leader", "group", "all"):
             raise UsageError(
                 f"to={changes['to']!r}{near(str(changes['to']), ['leader', 'group', 'all'])}: expected leader, group or all"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from chaoskit.errors import UsageError
 from chaoskit.history.events import Event
 from chaoskit.history.facts import AnyFact, BodyReached, FirstByteReceived, LogMatched, RequestSent, WorkInHand

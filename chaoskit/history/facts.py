@@ -51,7 +51,7 @@ class WorkloadPlanned(msgspec.Struct, frozen=True, array_like=True, gc=False, kw
     via: bool = False
 
 
-class RunPlanned(Fact):
+class RunPlanned(Fact, frozen=True):
     """What the owner promised, and what was going to be done: always the first fact."""
 
     run: str
@@ -72,7 +72,7 @@ class RunPlanned(Fact):
     test: str | None = None  # node id of the test, where there is one
 
 
-class Noted(Fact):
+class Noted(Fact, frozen=True):
     """Something that the reader should know and that accuses nobody."""
 
     kind: str
@@ -82,7 +82,7 @@ class Noted(Fact):
 # ---- instances -----------------------------------------------------------------------------------------------
 
 
-class InstanceLaunched(Fact):
+class InstanceLaunched(Fact, frozen=True):
     """A process was started. `role` is struck, front, beside or replacement."""
 
     instance: str
@@ -94,7 +94,7 @@ class InstanceLaunched(Fact):
     version: str | None = None
 
 
-class InstanceReady(Fact):
+class InstanceReady(Fact, frozen=True):
     """The system said that it is ready; `how` is its readiness in words."""
 
     instance: str
@@ -102,7 +102,7 @@ class InstanceReady(Fact):
     how: str
 
 
-class InstanceExited(Fact):
+class InstanceExited(Fact, frozen=True):
     """The leader is gone: a `code`, or the name of the `signal` that ended it."""
 
     instance: str
@@ -111,7 +111,7 @@ class InstanceExited(Fact):
     exited_s: float
 
 
-class ListenerClosed(Fact):
+class ListenerClosed(Fact, frozen=True):
     """No listening socket on the struck instance's port any more, seen by the oracle (or by a refused connect).
 
     `last_seen_s` is when it was last seen there: it closed between the two.
@@ -123,7 +123,7 @@ class ListenerClosed(Fact):
     known_by: str
 
 
-class LeftBehind(Fact):
+class LeftBehind(Fact, frozen=True):
     """Processes or listeners of a gone leader. Recorded once at its exit and once 1 s later while any is there.
 
     `after_s` counts from the leader's exit. The one with `final` true is the last look.
@@ -137,7 +137,7 @@ class LeftBehind(Fact):
     final: bool
 
 
-class ChildrenSeen(Fact):
+class ChildrenSeen(Fact, frozen=True):
     """How many processes besides the leader the tree had at the signal."""
 
     instance: str
@@ -148,7 +148,7 @@ class ChildrenSeen(Fact):
 # ---- the strike ----------------------------------------------------------------------------------------------
 
 
-class MomentReached(Fact):
+class MomentReached(Fact, frozen=True):
     """The moment of the plan came; `planned_s` is the instant that the strike aims at."""
 
     moment: str
@@ -156,7 +156,7 @@ class MomentReached(Fact):
     after_s: float  # since the last held request was sent
 
 
-class MomentMissed(Fact):
+class MomentMissed(Fact, frozen=True):
     """The moment did not come within its time: nothing was struck. `reason` tells the user what to do."""
 
     moment: str
@@ -164,7 +164,7 @@ class MomentMissed(Fact):
     reason: str
 
 
-class WorkInHand(Fact):
+class WorkInHand(Fact, frozen=True):
     """Which requests were in the system's hands. Recorded at the strike and again just before the signal.
 
     in_hand: accepted and read, no whole answer yet (the proof is `known_by`); unread: accepted, bytes not read;
@@ -182,14 +182,14 @@ class WorkInHand(Fact):
     own: int = 0  # connections of a user's own client that were in hand
 
 
-class StopActionTaken(Fact):
+class StopActionTaken(Fact, frozen=True):
     """The platform begins: pre-stop runs, propagation and deadline clocks start here."""
 
     instance: str
     deadline_s: float
 
 
-class PreStopEnded(Fact):
+class PreStopEnded(Fact, frozen=True):
     """The pre-stop hook is over; `code` is its exit code where it was a command."""
 
     instance: str
@@ -197,7 +197,7 @@ class PreStopEnded(Fact):
     code: int | None
 
 
-class SignalSent(Fact):
+class SignalSent(Fact, frozen=True):
     """A signal went out. `reason` is stop, deadline, again, pause, resume, start_up or kill.
 
     `sent_s` is when the kernel took it; `late_s` is that minus the planned instant.
@@ -214,7 +214,7 @@ class SignalSent(Fact):
     path: str  # "pidfd", "kill", "killpg"
 
 
-class GraceExpired(Fact):
+class GraceExpired(Fact, frozen=True):
     """The deadline came while something of the tree was alive."""
 
     instance: str
@@ -225,7 +225,7 @@ class GraceExpired(Fact):
 # was cut short.
 
 
-class RequestSent(Fact):
+class RequestSent(Fact, frozen=True):
     """The head of a request was written to an established connection.
 
     purpose: work (the workload's own: held when open at the signal, else new), new (the twice-a-second new work),
@@ -243,27 +243,27 @@ class RequestSent(Fact):
     reused: bool
 
 
-class FirstByteReceived(Fact):
+class FirstByteReceived(Fact, frozen=True):
     """The first byte of the answer is here (recorded for `work` requests)."""
 
     request: int
 
 
-class BodyReached(Fact):
+class BodyReached(Fact, frozen=True):
     """The body has reached a byte count that a moment asked for."""
 
     request: int
     body_bytes: int
 
 
-class BodySent(Fact):
+class BodySent(Fact, frozen=True):
     """The whole request body has been written (recorded where the body was uploaded slowly)."""
 
     request: int
     sent_bytes: int
 
 
-class ResponseReceived(Fact):
+class ResponseReceived(Fact, frozen=True):
     """A whole answer. framing: sized, chunked, eof (delimited by the connection's end) or none."""
 
     request: int
@@ -278,7 +278,7 @@ class ResponseReceived(Fact):
     body_unsent: int = 0  # request bytes that the server had not taken when it answered
 
 
-class RequestLost(Fact):
+class RequestLost(Fact, frozen=True):
     """The connection ended, or broke, before the answer was whole.
 
     loss: closed_without_byte, reset_without_byte, cut_in_head, cut_in_body, malformed, too_large.
@@ -297,7 +297,7 @@ class RequestLost(Fact):
     detail_text: str = ""
 
 
-class RequestHung(Fact):
+class RequestHung(Fact, frozen=True):
     """We gave the request up: no whole answer by its own deadline."""
 
     request: int
@@ -306,7 +306,7 @@ class RequestHung(Fact):
     waited_s: float
 
 
-class ConnectFailed(Fact):
+class ConnectFailed(Fact, frozen=True):
     """No connection, so nothing was sent. loss: refused, timed_out, unreachable, tls."""
 
     request: int
@@ -320,7 +320,7 @@ class ConnectFailed(Fact):
     detail_text: str = ""
 
 
-class RequestAccepted(Fact):
+class RequestAccepted(Fact, frozen=True):
     """The oracle saw the request's connection leave the backlog (recorded after the signal, and for held work).
 
     owner: struck, other (another instance or a process that started after the signal), unknown.
@@ -331,13 +331,13 @@ class RequestAccepted(Fact):
     owner: str
 
 
-class RequestRead(Fact):
+class RequestRead(Fact, frozen=True):
     """The oracle saw that the application had read the request's bytes (for held work, and after the signal)."""
 
     request: int
 
 
-class ConnectionOpened(Fact):
+class ConnectionOpened(Fact, frozen=True):
     """A connection without a request in flight. purpose: idle or silent."""
 
     connection: int
@@ -345,7 +345,7 @@ class ConnectionOpened(Fact):
     client_port: int
 
 
-class ConnectionEnded(Fact):
+class ConnectionEnded(Fact, frozen=True):
     """A connection ended outside a request. by: server or client; how: fin, rst, tls (no close_notify).
 
     after_answer: it ended in the same instant as a whole answer (a reset there can erase what was sent).
@@ -362,7 +362,7 @@ class ConnectionEnded(Fact):
 # ---- a user's own client (an -ing block): what the struck side's sockets showed --------------------------------
 
 
-class OwnConnectionEnded(Fact):
+class OwnConnectionEnded(Fact, frozen=True):
     """A connection of a user's own client that was in hand at the signal.
 
     outcome: answered (response bytes reached the client's kernel after the signal and it closed in order or went on),
@@ -375,7 +375,7 @@ class OwnConnectionEnded(Fact):
     unsent_bytes: int
 
 
-class BlockEnded(Fact):
+class BlockEnded(Fact, frozen=True):
     """The user's -ing block is over; `raised` is the exception's type and text, where there was one."""
 
     raised: str | None
@@ -384,7 +384,7 @@ class BlockEnded(Fact):
 # ---- downstream ----------------------------------------------------------------------------------------------
 
 
-class CallArrived(Fact):
+class CallArrived(Fact, frozen=True):
     """The system called the sink. `instance` is the one whose sink port was called."""
 
     call: int
@@ -395,21 +395,21 @@ class CallArrived(Fact):
     held: bool
 
 
-class CallReleased(Fact):
+class CallReleased(Fact, frozen=True):
     """A held call was let go. how: released, caller_left, run_ended."""
 
     call: int
     how: str
 
 
-class CallEnded(Fact):
+class CallEnded(Fact, frozen=True):
     """A call has its answer (`status`), or its caller left before it (None)."""
 
     call: int
     status: int | None
 
 
-class EffectApplied(Fact):
+class EffectApplied(Fact, frozen=True):
     """A side effect took place, durable before it was answered."""
 
     call: int
@@ -422,7 +422,7 @@ class EffectApplied(Fact):
 # ---- log and harness -----------------------------------------------------------------------------------------
 
 
-class LogMatched(Fact):
+class LogMatched(Fact, frozen=True):
     """A line of the system's log carries the text that a moment asked for."""
 
     instance: str
@@ -430,13 +430,13 @@ class LogMatched(Fact):
     line: str
 
 
-class HarnessStalled(Fact):
+class HarnessStalled(Fact, frozen=True):
     """Our own loop was late: what was seen around this instant may be our doing."""
 
     late_s: float
 
 
-class RunEnded(Fact):
+class RunEnded(Fact, frozen=True):
     """Always the last fact of a run that was not cut short. how: judged, missed, interrupted."""
 
     how: str

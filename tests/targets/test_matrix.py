@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from chaoskit.checks.verdict import Outcome
 from chaoskit.downstream.server import SinkServer
 from chaoskit.drivers.command import Command
@@ -52,7 +53,6 @@ def test_a_target_gets_the_verdict_that_it_deserves(row: dict[str, Any], tmp_pat
         if server is not None:
             server.close()
     report = run.report()
-    print(report)
     verdicts = {each.check: each for each in run.verdicts}
     failing = {name for name, each in verdicts.items() if each.outcome is Outcome.FAIL}
     unknown = {name for name, each in verdicts.items() if each.outcome is Outcome.UNKNOWN}
@@ -60,5 +60,3 @@ def test_a_target_gets_the_verdict_that_it_deserves(row: dict[str, Any], tmp_pat
     assert (failing, unknown) == (set(row["fails"]), set(row["unknown"])), report
     assert run.outcome == row["outcome"], report
     assert set(row["warns"]) <= warned, report
-
-

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from chaoskit.budget import FINISH, REJECT
 from chaoskit.errors import UsageError
 from chaoskit.workloads.requests import Requests, Target
@@ -32,7 +33,9 @@ def test_a_json_body_gets_its_content_type_and_a_mapping_becomes_a_form(tmp_path
 
 
 def test_callables_get_the_number_of_the_request() -> None:
-    work = Requests("POST /a", json=lambda number: {"n": number}, headers=lambda number: {"Idempotency-Key": f"k{number}"})
+    work = Requests(
+        "POST /a", json=lambda number: {"n": number}, headers=lambda number: {"Idempotency-Key": f"k{number}"}
+    )
     assert work.body(7) == b'{"n": 7}'
     assert ("Idempotency-Key", "k7") in work.header_pairs(7, body=True)
 
