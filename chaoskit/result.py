@@ -182,7 +182,7 @@ def result_of(history: History, verdicts: Iterable[Verdict]) -> Result:
         checks=[_check(each) for each in made],
         held=_held(ledger) if worked else None,
         after=_after(account.counts) if worked else None,
-        idle=_idle(account) if worked and (account.warm or account.idle or account.idle_closed) else None,
+        idle=_idle(account) if worked and (account.idle_open or account.idle or account.idle_closed) else None,
         strike=_strike(account, ledger),
         exit=_exit(account),
         notes=_notes(made),

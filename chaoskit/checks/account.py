@@ -49,7 +49,7 @@ class Account:
     probes: list[Exchange] = field(default_factory=list)  # readiness after the signal, the first and the odd ones
     idle: list[Exchange] = field(default_factory=list)
     idle_closed: list[Event] = field(default_factory=list)  # by the server, before use
-    warm: int = 0
+    idle_open: set[int] = field(default_factory=set)  # kept-alive connections that were open at the signal
     client_closed: Event | None = None  # the first of our own closings after the signal
     before: list[Exchange] = field(default_factory=list)  # losses before the signal
     own_ended: list[Event] = field(default_factory=list)
@@ -190,7 +190,7 @@ class Account:
         """When we closed our kept-alive connections: seen, or planned where any was open."""
         if self.client_closed is not None:
             return self.client_closed.at_s
-        if self.plan is None or self.stop is None or self.warm <= len(self.idle_closed):
+        if self.plan is None or self.stop is None or len(self.idle_open) <= len(self.idle_closed):
             return None
         return self.stop_s + self.plan.idle_close_share * self.plan.profile.grace_s
 

@@ -52,7 +52,7 @@ class Fold:
             facts.RequestAccepted: self._accepted,
             facts.RequestRead: self._read,
             facts.ConnectionEnded: self._connection_ended,
-            facts.ConnectionOpened: self._ignored,
+            facts.ConnectionOpened: self._connection_opened,
             facts.BodyReached: self._ignored,
             facts.BodySent: self._ignored,
             facts.CallArrived: self._ignored,
@@ -88,7 +88,7 @@ class Fold:
         if fact.purpose == "idle":
             self._used.add(fact.connection)
         elif fact.purpose == "warm":
-            self.account.warm += 1
+            self.account.idle_open.add(fact.connection)
 
     def _ended(self, event: Event, fact: Any) -> None:
         exchange = self._open.pop(fact.request, None)
@@ -280,9 +280,14 @@ class Fold:
 
     # ---- the rest ---------------------------------------------------------------------------------------------
 
+    def _connection_opened(self, _event: Event, fact: facts.ConnectionOpened) -> None:
+        if fact.purpose == "idle" and self.account.signal is None:
+            self.account.idle_open.add(fact.connection)
+
     def _connection_ended(self, event: Event, fact: facts.ConnectionEnded) -> None:
         account = self.account
-        if account.signal is None and event.at_s < account.signal_s:
+        if account.signal is None:
+            account.idle_open.discard(fact.connection)
             return
         if fact.by == "client":
             if account.client_closed is None:
