@@ -124,11 +124,11 @@ class Link:
         """A whole answer came."""
         self._ended_at = at_s
 
-    def close(self) -> None:
-        """End it in order; recorded where it was idle or silent."""
+    def close(self, *, tell: bool = False) -> None:
+        """End it in order; recorded where it was idle or silent, or where `tell` asks for it."""
         if self.closed:
             return
-        if self.purpose in ("idle", "warm", "silent"):
+        if tell or self.purpose in ("idle", "warm", "silent"):
             self._tell("client", "fin", after_answer=False)
         self.connection.close()
 

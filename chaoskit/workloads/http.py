@@ -247,7 +247,7 @@ class HttpDrive:
         await self._sleep_until(at_s)
         for link in (*self._idle, *self._silent, *self._answered):
             if not link.closed and not link.busy:
-                link.close()
+                link.close(tell=True)
 
     async def stop(self) -> None:
         """End every task, close every connection."""
