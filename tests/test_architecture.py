@@ -136,7 +136,7 @@ def test_a_module_begins_with_a_sentence_that_says_its_idea(path: Path) -> None:
     document = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     assert document, f"{path} has no docstring"
     first = document.splitlines()[0]
-    assert first[-1] in ".?:", f"{path}: '{first}' is no sentence"
+    assert first.rstrip(")")[-1] in ".?:", f"{path}: '{first}' is no sentence"
 
 
 def loaded(statement: str) -> set[str]:
