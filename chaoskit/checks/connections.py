@@ -223,10 +223,11 @@ def _lost_or_race(account: Account, lost: Sequence[Exchange]) -> list[Finding]:
 
 
 def _near_listener_close(account: Account, exchange: Exchange) -> bool:
+    """Whether it came as the listener closed. What had waited in the backlog for longer was lost, in no race."""
     closed = account.listener_closed_s
     if closed is None or exchange.ended_s is None:
         return False
-    return closed[0] - LISTENER_RACE_S <= exchange.ended_s <= closed[1] + LISTENER_RACE_S
+    return exchange.opened_s >= closed[0] - LISTENER_RACE_S and exchange.ended_s <= closed[1] + LISTENER_RACE_S
 
 
 def _idle(account: Account) -> list[Finding]:

@@ -209,6 +209,11 @@ def test_three_are_no_race(loss: str, by: str) -> None:
     assert errors(struck_with(*items, listener(2.0))) == {"no_resets": ["new_lost"]}
 
 
+def test_what_had_waited_in_the_backlog_before_the_listener_closed_is_no_race() -> None:
+    run = struck_with(sent(2, 1.5, "new"), lost(2, 2.0, "reset_without_byte"), listener(2.0))
+    assert errors(run) == {"no_resets": ["new_lost"]}
+
+
 def test_probes_do_not_count_in_one_or_two() -> None:
     items = [each for n in range(2) for each in (sent(5 + n, 2.0, "new"), lost(5 + n, 2.05, "reset_without_byte"))]
     probe = (sent(9, 2.0, "readiness"), lost(9, 2.05, "reset_without_byte"))
