@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from chaoskit.drivers.sockets import Look, Oracle, oracle_name
@@ -28,7 +29,7 @@ GATE_PATIENCE_S = 0.5  # a system that was given the sink's address may still be
 SERIAL_S = 1.0  # nothing in hand for so long beside open idle connections: the system serves one at a time
 BLIND_S = 0.3  # without oracle, gate and first byte: elapsed time stands for "in hand"
 HOPELESS_S = 3.0  # answers that come at once for so long will not be caught in hand
-QUICK_S = 0.05
+INSTANT_S = 0.25  # how long the signal waits for an instant at which quick open-loop work is in hand
 
 
 class InHand:
@@ -147,19 +148,26 @@ class InHand:
         if gate and gate >= min(len(found.in_hand) + own, 1):
             known = "gate"
         self._last, self._last_known, self._last_own = found, known, own
-        key = (found.key(), gate, own)
+        closed = {index for index, each in enumerate(self._plan.workloads) if each.rate is None}
+        key = (found.only({number for number, each in pending.items() if each.workload in closed}), gate, own)
         expects_gate = self._expects_gate() and gate < max(1, len(found.in_hand) + own)
-        complete = self._plan.own or self._all_sent(pending)
-        enough = self._rate_only() and len(found.in_hand) >= sum(each.hold_at_least for each in self._plan.workloads)
         settled = self._settled.look(key, now_s, wait_s=GATE_PATIENCE_S if expects_gate else 0.0)
-        if ((settled and complete) or enough) and key != self._last_key:
+        settled = settled and (self._plan.own or self._all_sent(pending))
+        fresh = key != self._last_key or len(closed) < len(self._plan.workloads)
+        if settled and fresh and self._rates_held(found, pending):
             self._last_key = key
             self._run.record("watch", found.fact(known, gate, own))
         self._give_up_idle(found, now_s, own)
-        self._notice_hopeless(now_s, settled=settled and complete, found=found)
+        self._notice_hopeless(now_s, settled=settled, found=found)
 
-    def _rate_only(self) -> bool:
-        return bool(self._plan.workloads) and all(each.rate is not None for each in self._plan.workloads)
+    def _rates_held(self, found: Sorted, pending: Mapping[int, Pending]) -> bool:
+        """Whether every open-loop workload has enough in hand at this very instant."""
+        have = Counter(pending[number].workload for number in found.in_hand)
+        return all(
+            have[index] >= each.hold_at_least
+            for index, each in enumerate(self._plan.workloads)
+            if each.rate is not None
+        )
 
     def _all_sent(self, pending: Mapping[int, Pending]) -> bool:
         wanted = sum(each.clients for each in self._plan.workloads if each.rate is None)
@@ -183,9 +191,9 @@ class InHand:
             self._run.tools.loop.call_soon(drive.give_up_idle)
 
     def _notice_hopeless(self, now_s: float, *, settled: bool, found: Sorted) -> None:
-        if settled or now_s - self._began_s < HOPELESS_S or self._answers < 20 or self._rate_only():  # noqa: PLR2004
+        if settled or now_s - self._began_s < HOPELESS_S or self._answers < 20:  # noqa: PLR2004
             return
-        if not found.in_hand and self._plan.workloads:
+        if not found.in_hand and any(each.rate is None for each in self._plan.workloads):
             self.hopeless = self.reason()
 
     def reason(self) -> str:
@@ -212,15 +220,19 @@ class InHand:
             instance = self._run.instance
             if instance is not None:
                 self._tree_at_signal = frozenset(pid for pid, _ in instance.tree())
-            look = self._oracle.look() if self._oracle is not None else None
-            now_pending = self._work()
-            gate = self._gate_calls()
-            if look is None:
-                found = sort_blind(now_pending, gate, waited=True)
-            elif self._plan.via is not None:
-                found = sort_behind_front(now_pending, look)
-            else:
-                found = sort_direct(now_pending, look)
+            until_s = self._run.now() + INSTANT_S
+            while True:
+                look = self._oracle.look() if self._oracle is not None else None
+                now_pending = self._work()
+                gate = self._gate_calls()
+                if look is None:
+                    found = sort_blind(now_pending, gate, waited=True)
+                elif self._plan.via is not None:
+                    found = sort_behind_front(now_pending, look)
+                else:
+                    found = sort_direct(now_pending, look)
+                if self._rates_held(found, now_pending) or self._run.now() > until_s or self._plan.profile.pre_stop_s:
+                    break
             own = 0
             if look is not None and self._plan.own:
                 ours = {each.client_port for each in self._pending().values()}

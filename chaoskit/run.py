@@ -104,6 +104,7 @@ class Conductor:
         self._window_over = False
         self._block_over = threading.Event()
         self._exit: Exit | None = None
+        self._waiting_since_s = 0.0
         self._behind = ""  # "first" and "final" look at what the leader left behind
         self.last_sent_s = 0.0
         self._saved = False
@@ -538,7 +539,8 @@ class Conductor:
             at_s = self.now() + float(getattr(plan.fault, "after_s", 0.0))
             self.sleep_until(at_s)
             return at_s
-        end_s = self.now() + plan.limits.moment_s
+        self._waiting_since_s = self.now()
+        end_s = self._waiting_since_s + plan.limits.moment_s
         while self.now() < end_s:
             due_s = self._moment_watch.due_s()
             if due_s is not None and due_s - self.now() < 0.002:  # noqa: PLR2004 - the last 2 ms are waited out exactly
@@ -563,7 +565,7 @@ class Conductor:
     def _missed(self, reason: str) -> None:
         self.record(
             "conductor",
-            MomentMissed(moment=str(self.plan.moment), within_s=self.plan.limits.moment_s, reason=reason),
+            MomentMissed(moment=str(self.plan.moment), within_s=self.now() - self._waiting_since_s, reason=reason),
         )
 
     def _settled(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from chaoskit.drivers.sockets import Connection, Look
@@ -23,6 +23,10 @@ class Sorted:
     def key(self) -> tuple[tuple[int, ...], ...]:
         """Equal for two looks that saw the same."""
         return tuple(tuple(each) for each in (self.in_hand, self.unread, self.backlog, self.elsewhere, self.unseen))
+
+    def only(self, wanted: Collection[int]) -> tuple[tuple[int, ...], ...]:
+        """The key of some of the requests."""
+        return tuple(tuple(number for number in each if number in wanted) for each in self.key())
 
     def fact(self, known_by: str | None, gate_calls: int, own: int) -> WorkInHand:
         """The same as a fact."""
@@ -134,6 +138,3 @@ class Settled:
         age_s = now_s - self._began_s
         window_s = 0.05 if age_s < 1 else 0.01 if age_s < 2 else 0.0  # noqa: PLR2004 - the docstring's numbers
         return now_s - self._since_s >= max(window_s, wait_s if age_s < 2 else 0.0)  # noqa: PLR2004
-
-
-OwnerOf = Callable[[Collection[int]], Mapping[int, tuple[int, str]]]
