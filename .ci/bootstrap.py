@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +19,6 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "chaoskit-installed"
 OLDEST = (3, 11)
-GET_PIP = "https://bootstrap.pypa.io/get-pip.py"
 USAGE = "usage: python3 .ci/bootstrap.py demo | test [PYTEST OPTIONS] | install [servers] | run COMMAND..."
 
 
@@ -53,7 +51,7 @@ def make_environment() -> None:
     if PYTHON.exists() and works([str(PYTHON), "-m", "pip", "--version"]):
         return
     say("making .venv")
-    for way in (with_ensurepip, with_the_pip_that_is_here, with_debians_package, with_a_downloaded_pip):
+    for way in (with_ensurepip, with_the_pip_that_is_here, with_debians_package):
         shutil.rmtree(VENV, ignore_errors=True)
         if way() and works([str(PYTHON), "-m", "pip", "--version"]):
             return
@@ -82,20 +80,6 @@ def with_debians_package() -> bool:
         if works(["env", "DEBIAN_FRONTEND=noninteractive", *start, "install", "-y", "-qq", name]):
             return with_ensurepip()
     return False
-
-
-def with_a_downloaded_pip() -> bool:
-    """What pip's own documentation says for a Python without it."""
-    if not empty_environment():
-        return False
-    try:
-        with urllib.request.urlopen(GET_PIP, timeout=20) as answer:
-            script = answer.read()
-    except OSError:
-        return False
-    return (
-        subprocess.run([str(PYTHON), "-", "-q"], input=script, stderr=subprocess.DEVNULL, check=False).returncode == 0
-    )
 
 
 def empty_environment() -> bool:
