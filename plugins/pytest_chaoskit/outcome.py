@@ -6,7 +6,10 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import pluggy
 import pytest
+from _pytest import runner
+from _pytest._code import Traceback
 from _pytest.outcomes import Failed as FailedByHand
 
 import chaoskit
@@ -15,6 +18,13 @@ from pytest_chaoskit import folders, lines
 from pytest_chaoskit.state import HARNESS, MAKERS
 
 PACKAGE = Path(chaoskit.__file__).parent
+OURS = {
+    PACKAGE,
+    Path(__file__).parent,
+    Path(pytest.__file__).parent,
+    Path(runner.__file__).parent,
+    Path(pluggy.__file__).parent,
+}
 PREFIX = "chaoskit."
 
 
@@ -72,14 +82,13 @@ def pytest_runtest_makereport(
     fault = harness_fault(error) if harness is not None or item.get_closest_marker("chaos") else None
     if call.when == "call" and harness is not None:
         item.user_properties.extend(lines.properties(item.config, harness.runs))
-    if fault is not None and call.excinfo is not None:
-        _hide_ours(item, call.excinfo)
     report = yield
     if fault is not None or isinstance(error, NeverVerified):
         _not_expected(report)
     if isinstance(error, NeverVerified):
         _at_the_test(item, report)
-    if fault is not None:
+    if fault is not None and call.excinfo is not None:
+        _worded(item, call.excinfo, report)
         report.when = "setup" if report.when == "call" else report.when  # 'E', and <error> in JUnit
         _headline(report, f"{fault.kind if isinstance(fault, ChaoskitError) else 'harness'}: {_first_line(fault)}")
     elif isinstance(error, Failed | Unproven | NeverVerified):
@@ -121,13 +130,20 @@ def _first_line(error: BaseException) -> str:
     return text.split("\n", 1)[0]
 
 
-def _hide_ours(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-    """Leave the user's line as the last one: the message says what is wrong, our frames do not."""
-    if item.config.getoption("fulltrace", default=False) or not isinstance(excinfo.value, ChaoskitError):
+def _worded(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException], report: pytest.TestReport) -> None:
+    """Show the user's lines only: the message says what is wrong, our frames do not."""
+    error = excinfo.value
+    if item.config.getoption("fulltrace", default=False) or not isinstance(error, ChaoskitError):
         return
-    theirs = [each for each in excinfo.traceback if PACKAGE not in Path(each.path).parents]
-    if theirs and len(theirs) < len(excinfo.traceback):
-        excinfo.traceback = type(excinfo.traceback)(theirs)
+    theirs = [each for each in excinfo.traceback if not set(Path(each.path).parents) & OURS]
+    if theirs:
+        excinfo.traceback = Traceback(theirs)
+        report.longrepr = item.repr_failure(excinfo)  # as pytest's own report does
+    else:
+        report.longrepr = excinfo.getrepr(style="value")
+    chain = getattr(report.longrepr, "chain", None)
+    if chain and isinstance(error.__cause__, OSError):  # our message has its words already
+        report.longrepr.chain = chain[-1:]  # type: ignore[union-attr]
 
 
 def _not_expected(report: pytest.TestReport) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pytest
-from _pytest.runner import runtestprotocol
+from _pytest.runner import call_and_report
 
 from chaoskit.errors import Unproven
 from pytest_chaoskit import bound, marker, outcome
@@ -65,29 +65,49 @@ class _Repeated:
 
     def reports(self, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
         """Run until n attempts are judged, at most 2 n in all; setup, call and teardown as one test's."""
-        while not self._enough():
-            kind, reports = self._attempt()
-            self._attempts.append((kind, reports))
-            if kind == "stop" or self._item.session.shouldstop or self._item.session.shouldfail:
-                break
-        self._item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - wider fixtures, kept until now
+        while not self._over():
+            self._attempt(nextitem)
         del self._item.stash[ATTEMPT]
         return self._joined()
 
-    def _enough(self) -> bool:
-        return self._count("pass") + self._count("fail") >= self._runs or len(self._attempts) >= 2 * self._runs
+    def _over(self) -> bool:
+        judged = self._count("pass") + self._count("fail")
+        session = self._item.session
+        enough = judged >= self._runs or len(self._attempts) >= 2 * self._runs
+        over = enough or self._count("stop") > 0 or bool(session.shouldstop or session.shouldfail)
+        return bool(self._attempts) and over
 
     def _count(self, kind: Kind) -> int:
         return sum(1 for each, _ in self._attempts if each == kind)
 
-    def _attempt(self) -> tuple[Kind, list[pytest.TestReport]]:
-        item = self._item
+    def _attempt(self, nextitem: pytest.Item | None) -> None:
+        """As pytest's own protocol, but wider fixtures stay until the last attempt."""
+        item: Any = self._item
         item.stash[ATTEMPT] = Attempt(len(self._attempts), self._runs)
         item.stash[KINDS] = "stop"  # stays where setup fails or skips: there is no call then
-        # The parent as next item: the test's own fixtures are torn down, wider ones stay for the next attempt.
-        reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]
-        kind = item.stash[KINDS]
-        return ("stop" if reports[-1].failed else kind), reports
+        if not item._request:  # noqa: SLF001 - taken away after each attempt, as pytest does
+            item._initrequest()  # noqa: SLF001
+        try:
+            reports = [call_and_report(item, "setup", log=False)]
+            if reports[0].passed and not item.config.getoption("setuponly", default=False):
+                reports.append(call_and_report(item, "call", log=False))
+            self._attempts.append((item.stash[KINDS], reports))
+            self._tear_down(reports, nextitem)
+        finally:
+            item._request = False  # noqa: SLF001
+            item.funcargs = None
+
+    def _tear_down(self, reports: list[pytest.TestReport], nextitem: pytest.Item | None) -> None:
+        item, session = self._item, self._item.session
+        following = None if session.shouldstop or session.shouldfail else nextitem
+        if self._over():
+            reports.append(call_and_report(item, "teardown", log=False, nextitem=following))
+            return
+        # The parent as next item: only the test's own fixtures go.
+        reports.append(call_and_report(item, "teardown", log=False, nextitem=item.parent))
+        if reports[-1].failed:
+            self._attempts[-1] = ("stop", reports)
+            call_and_report(item, "teardown", log=False, nextitem=following)
 
     def _joined(self) -> list[pytest.TestReport]:
         kinds = [kind for kind, _ in self._attempts]
@@ -98,7 +118,8 @@ class _Repeated:
         if stopped:
             return self._attempts[-1][1]
         wanted: Kind = "fail" if failed else "unknown" if judged < self._runs else "pass"
-        shown = next(reports for kind, reports in self._attempts if kind == wanted)
+        like = next(reports for kind, reports in self._attempts if kind == wanted)
+        shown = [*like[:-1], self._attempts[-1][1][-1]]  # the last teardown is that of the wider fixtures too
         told = bound.in_words(self._count("pass"), judged) if judged else "no run could be judged"
         unproven = self._count("unknown")
         told += f", {unproven} more proved nothing" if unproven else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,6 @@ from typing import Any
 
 from chaoskit.errors import Failed, Unproven
 from chaoskit.result import ExitResult, ProfileResult, Result, StrikeResult
-
-PROFILE = {"pre_stop_s": 0, "pre_stop_counts": True, "propagation_s": 0}
 
 
 class FakeRun:
@@ -22,7 +21,15 @@ class FakeRun:
         self.dir, self.name, self.looked_at = folder, name, False
         self.again = harness.again(folder)
         self._outcome = outcome
-        profile = ProfileResult(name=harness.profile_name(), signal="SIGTERM", to="leader", grace_s=10, **PROFILE)  # type: ignore[arg-type]
+        profile = ProfileResult(
+            name=harness.profile_name(),
+            signal="SIGTERM",
+            to="leader",
+            grace_s=10,
+            pre_stop_s=0,
+            pre_stop_counts=True,
+            propagation_s=0,
+        )
         self.result = Result(
             outcome=outcome,  # type: ignore[arg-type]
             system=name,
@@ -53,7 +60,7 @@ class FakeBlock(AbstractContextManager[FakeRun]):
 
     def __init__(self, harness: FakeHarness, system: Any, outcome: str) -> None:
         self.entered = False
-        self._end = lambda: harness.terminate(system, outcome)
+        self._end: Callable[[], FakeRun] = lambda: harness.terminate(system, outcome)
 
     def __enter__(self) -> FakeRun:
         self.entered = True
@@ -73,7 +80,7 @@ class FakeHarness:
         self.runs: list[FakeRun] = []
         self.blocks: list[FakeBlock] = []
         self.closed = False
-        self.again = given["again"]
+        self.again: Callable[[Path], str] = given["again"]
 
     def profile_name(self) -> str:
         named = self.given["settings"].get("profile", "process")
@@ -113,10 +120,10 @@ class FakeSinkServer:
         self.sink = SimpleNamespace(reset=lambda: None)
 
     def start(self) -> None:
-        Path("sink-started").touch()
+        Path(f"sink-started-{os.getpid()}").touch()
 
     def close(self) -> None:
-        Path("sink-started").unlink()
+        Path(f"sink-started-{os.getpid()}").unlink()
 
 
 def library() -> SimpleNamespace:

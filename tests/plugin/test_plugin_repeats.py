@@ -92,7 +92,30 @@ def test_a(chaos):
 """
     result = suite(source, "--chaos", "-s")
     result.assert_outcomes(errors=1)
-    assert sum("ONCE MORE" in line for line in result.outlines) == 1
+    assert sum(line.endswith(" ONCE MORE") for line in result.outlines) == 1
+
+
+def test_a_wider_fixture_that_fails_at_the_end_is_an_error_of_the_test(suite: Suite) -> None:
+    source = """
+import pytest
+@pytest.fixture(scope="module")
+def wide():
+    yield
+    raise ValueError("wide")
+@pytest.fixture
+def narrow(request):
+    yield
+    if "narrow" in request.node.name: raise ValueError("narrow")
+@pytest.mark.chaos(runs=2)
+@pytest.mark.parametrize("name", ["one", "narrow", "two"])
+def test_a(chaos, wide, narrow, name):
+    chaos.terminate("app").verify()
+"""
+    result = suite(source, "--chaos")
+    result.assert_outcomes(passed=3, errors=2)
+    result.stdout.fnmatch_lines_random(
+        ["ERROR*test_a?narrow? - ValueError: narrow", "ERROR*test_a?two? - ValueError: wide"]
+    )
 
 
 def test_the_option_repeats_every_chaos_test(suite: Suite) -> None:
