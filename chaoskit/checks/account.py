@@ -12,6 +12,8 @@ from chaoskit.history.events import Event
 
 EARLY_S = 0.25  # EXPERIENCE, section 10: what a REJECT server takes this soon after the signal is only noted
 
+TOLERANCE_S = 0.02  # by which our clock may tell the end of a held request late
+
 
 @dataclass(slots=True)
 class Account:
@@ -47,6 +49,9 @@ class Account:
     answers: Counter[str] = field(default_factory=Counter)  # of new work, without readiness, inside the window or not
     retry_afters: Counter[str] = field(default_factory=Counter)
     probes: list[Exchange] = field(default_factory=list)  # readiness after the signal, the first and the odd ones
+    other_accepted: bool = False  # another instance took a connection after the signal
+    first_clean_s: float | None = None  # when the first new work that was rejected cleanly was opened
+    first_late_long_s: float | None = None  # likewise the first of a REJECT kind that came late enough to be judged
     idle: list[Exchange] = field(default_factory=list)
     idle_closed: list[Event] = field(default_factory=list)  # by the server, before use
     idle_open: set[int] = field(default_factory=set)  # kept-alive connections that were open at the signal
@@ -173,7 +178,7 @@ class Account:
     @property
     def handed_over(self) -> bool:
         """Whether another instance answered on the struck one's port after the signal."""
-        return any(each.owner == "other" for each in (*self.after, *self.passing, *self.probes, *self.held))
+        return self.other_accepted
 
     @property
     def others_listen(self) -> bool:
@@ -194,7 +199,11 @@ class Account:
             return None
         return self.stop_s + self.plan.idle_close_share * self.plan.profile.grace_s
 
-    def in_window(self, exchange: Exchange, tolerance_s: float = 0.02) -> bool:
+    def stalled_within(self, start_s: float, end_s: float) -> bool:
+        """Whether our own loop was late between two instants: durations there are not the system's."""
+        return any(event.at_s >= start_s and event.at_s - event.fact.late_s <= end_s for event in self.stalls)  # type: ignore[union-attr]
+
+    def in_window(self, exchange: Exchange, tolerance_s: float = TOLERANCE_S) -> bool:
         """Whether a request was opened inside the window, by more than what our clock may be late."""
         return exchange.opened_s < self.window_end_s - tolerance_s
 

@@ -30,7 +30,7 @@ class Phases:
 def phases_of(account: Account) -> Phases:
     """The phases of one run."""
     refused = [each.opened_s for each in account.after if each.how is End.REFUSED]
-    clean = [each.opened_s for each in account.passing if each.how is End.CLEAN_503 and each.purpose != "readiness"]
+    clean = [] if account.first_clean_s is None else [account.first_clean_s]
     first_s = min([*refused, *clean], default=None)
     held_end_s = account.held_end_s
     exit_s = None if account.killed_at_deadline else account.exit_s

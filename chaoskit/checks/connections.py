@@ -213,7 +213,8 @@ def _lost_or_race(account: Account, lost: Sequence[Exchange]) -> list[Finding]:
             "every server that closes its listener has this race"
         )
         findings.append(Finding("listener_race", words, "warning", cited(races)))
-    accused = [each for each in lost if not (excused and each in races)]
+    raced = {id(each) for each in races} if excused else set()
+    accused = [each for each in lost if id(each) not in raced]
     if accused:
         words = f"{many(len(accused), 'new request')} {was(len(accused))} lost: {_ways(accused)} after the signal"
         if account.propagates:
@@ -247,7 +248,7 @@ def _reused(account: Account, lost: Sequence[Exchange], noun: str) -> list[Findi
     races: list[Exchange] = []
     for each in lost:
         waited_s = (each.ended_s or each.sent.at_s) - each.sent.at_s
-        long = waited_s >= SAME_INSTANT_S
+        long = waited_s >= SAME_INSTANT_S and not account.stalled_within(each.sent.at_s, each.ended_s or each.sent.at_s)
         post = each.method in UNSAFE and (each.read is not None or long)
         (guilty if post or (each.read is not None and long) else races).append(each)
     findings = []
@@ -267,7 +268,7 @@ def _before(account: Account) -> list[Finding]:
     """Losses before the signal: until then a new request owes a whole answer."""
     lost = [each for each in account.before if isinstance(each.end and each.end.fact, RequestLost) and not each.reused]
     during = [each for each in lost if each.ended_s is not None and each.ended_s >= account.stop_s]
-    earlier = [each for each in lost if each not in during]
+    earlier = [each for each in lost if each.ended_s is not None and each.ended_s < account.stop_s]
     findings = []
     if during:
         words = (

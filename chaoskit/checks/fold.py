@@ -141,6 +141,7 @@ class Fold:
             exchange.first_byte = event
 
     def _accepted(self, event: Event, fact: facts.RequestAccepted) -> None:
+        self.account.other_accepted |= fact.owner == "other"
         exchange = self._open.get(fact.request) or self._ended_lately(fact.request)
         if exchange is not None:
             exchange.accepted, exchange.owner = event, fact.owner
@@ -196,12 +197,20 @@ class Fold:
         else:
             account.answers[end] += 1
             self._count_retry_after(exchange)
+            self._note_firsts(exchange)
         if self._may_accuse(exchange, end):
             if self._kept[end] < KEPT_AFTER:
                 self._kept[end] += 1
                 account.after.append(exchange)
         elif len(account.passing) < RECENT // 4:
             account.passing.append(exchange)
+
+    def _note_firsts(self, exchange: Exchange) -> None:
+        account, opened_s = self.account, exchange.opened_s
+        if exchange.how is End.CLEAN_503:
+            account.first_clean_s = min(opened_s, account.first_clean_s or opened_s)
+        if opened_s >= account.signal_s + EARLY_S and account.disposition(exchange) == "reject":
+            account.first_late_long_s = min(opened_s, account.first_late_long_s or opened_s)
 
     def _probe(self, exchange: Exchange) -> None:
         good = exchange.how is End.GOOD
@@ -333,7 +342,9 @@ class Fold:
             account.ended = fact
 
     def _keep(self, event: Event) -> None:
-        if len(self.account.events) < KEY_EVENTS:
+        """For a report; what a run may have any number of is bounded."""
+        many = isinstance(event.fact, facts.Noted | facts.HarnessStalled | facts.OwnConnectionEnded | facts.LogMatched)
+        if not many or len(self.account.events) < KEY_EVENTS:
             self.account.events[event.index] = event
 
     def _finish(self) -> None:

@@ -194,14 +194,18 @@ def _gave_up(rows: list[Held], account: Account) -> list[Held]:
     """The system's own client left a held call, and the work went on: its time-out is shorter than the hold."""
     made = list(rows)
     gone_s = account.exit_s if account.exit_s is not None else float("inf")
+    bad = [place for place, row in enumerate(rows) if row.fate in (Fate.SEVERED, Fate.HUNG, Fate.ERROR_STATUS)]
     for event in account.callers_left:
-        if event.at_s >= gone_s:
-            continue
-        for place, row in enumerate(made):
-            ended_s = row.exchange.ended_s
-            goes_on = ended_s is None or ended_s > event.at_s + GAVE_UP_S
-            bad = row.fate in (Fate.SEVERED, Fate.HUNG, Fate.ERROR_STATUS)
-            if bad and goes_on and row.exchange.sent.at_s <= event.at_s:
-                made[place] = Held(row.exchange, Fate.UNPROVEN, "gave_up", lost=row.lost)
-                break
+        place = next((each for each in bad if _goes_on(rows[each].exchange, event.at_s)), None)
+        if place is not None and event.at_s < gone_s:
+            bad.remove(place)
+            made[place] = Held(rows[place].exchange, Fate.UNPROVEN, "gave_up", lost=rows[place].lost)
+        if not bad:
+            break
     return made
+
+
+def _goes_on(exchange: Exchange, left_s: float) -> bool:
+    """Whether a request was open when its call's caller left, and for a while after."""
+    later = exchange.ended_s is None or exchange.ended_s > left_s + GAVE_UP_S
+    return later and exchange.sent.at_s <= left_s

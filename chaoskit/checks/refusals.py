@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaoskit.checks.account import EARLY_S, Account
+from chaoskit.checks.account import EARLY_S, TOLERANCE_S, Account
 from chaoskit.checks.exchange import End, Exchange
 from chaoskit.checks.fold import account_of
 from chaoskit.checks.ledger import Fate, Held, ledger_of
@@ -146,13 +146,8 @@ def _summary(account: Account) -> str:
 
 def long_work_asked(account: Account) -> bool:
     """Whether new work of a REJECT kind came late enough, and inside the window, to be judged."""
-    return any(
-        account.disposition(each) == "reject"
-        and each.purpose in ("new", "work")
-        and each.opened_s >= account.signal_s + EARLY_S
-        and account.in_window(each)
-        for each in (*account.after, *account.passing)
-    )
+    first_s = account.first_late_long_s
+    return first_s is not None and first_s < account.window_end_s - TOLERANCE_S
 
 
 def stops_accepting(history: History) -> Verdict:
@@ -187,7 +182,8 @@ def stops_accepting(history: History) -> Verdict:
     if early:
         words = f"{many(len(early), 'long request')} opened within {seconds(EARLY_S)} of the signal {was(len(early))} still taken"
         findings.append(Finding("taken_early", words, "note", cited(early)))
-    accused = [each for each in late if each not in untold]
+    doubted = {id(each) for each in untold}
+    accused = [each for each in late if id(each) not in doubted]
     if accused:
         words = (
             f"{many(len(accused), 'new long request')} {was(len(accused))} taken after the signal ({routes(accused)})"
