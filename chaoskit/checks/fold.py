@@ -6,18 +6,17 @@ be accused. The others are counted.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from chaoskit.checks.account import EARLY_S, Account
+from chaoskit.checks.account import Account
+from chaoskit.checks.ending import AFTER, KEPT_AFTER, Ending
 from chaoskit.checks.exchange import End, Exchange, Rehearsed, end_of, from_failed_connect, from_sent
 from chaoskit.history import facts
 from chaoskit.history.events import Event, History
 
-AFTER = ("work", "new", "readiness")
 STRIKES = ("stop", "kill", "pause", "start_up")
-KEPT_AFTER = 10_000  # exchanges of one end that are kept whole; more are only counted
 KEY_EVENTS = 2_000
 RECENT = 4_096
 
@@ -41,7 +40,7 @@ class Fold:
         self._open: dict[int, Exchange] = {}
         self._recent: deque[Exchange] = deque(maxlen=RECENT)
         self._used: set[int] = set()  # connections on which an idle request was sent
-        self._kept: Counter[str] = Counter()
+        self._ending = Ending(self.account)
         self._handlers: dict[type, Callable[[Event, Any], None]] = {
             facts.RequestSent: self._sent,
             facts.ResponseReceived: self._ended,
@@ -96,7 +95,7 @@ class Fold:
             return
         exchange.end = event
         if self.account.signal is not None:
-            self._settle(exchange)
+            self._ending.settle(exchange)
         else:
             self._before(exchange)
 
@@ -131,7 +130,7 @@ class Fold:
     def _not_connected(self, event: Event, fact: facts.ConnectFailed) -> None:
         exchange = from_failed_connect(event, fact)
         if self.account.signal is not None:
-            self._settle(exchange)
+            self._ending.settle(exchange)
         else:
             self._before(exchange)
 
@@ -160,79 +159,6 @@ class Fold:
                     return exchange
         return None
 
-    def _settle(self, exchange: Exchange) -> None:
-        """Put an exchange that ended, or stayed open, after the signal where it belongs."""
-        account = self.account
-        exchange.how = end_of(exchange, account.rehearsed.get(exchange.route), account.deadline_s)
-        if exchange.purpose != "readiness" and isinstance(getattr(exchange.end, "fact", None), facts.ResponseReceived):
-            account.last_answer_s = exchange.ended_s
-        if exchange.purpose == "idle":
-            account.idle.append(exchange)
-        elif exchange.purpose not in AFTER:
-            return
-        elif exchange.sent is not exchange.end and exchange.sent.at_s <= account.signal_s:
-            if exchange.purpose == "work":
-                self._hold(exchange)
-        elif exchange.opened_s >= account.signal_s - 0.05:  # a connect takes no time worth telling on a loopback
-            self._after(exchange)
-
-    def _hold(self, exchange: Exchange) -> None:
-        self.account.held.append(exchange)
-        if exchange.how is End.GOOD and exchange.ended_s is not None:
-            self.account.durations.add(exchange.ended_s - exchange.opened_s)
-
-    def _after(self, exchange: Exchange) -> None:
-        account = self.account
-        limit_s = account.exit_s
-        if limit_s is not None:
-            limit_s = max(limit_s, account.stop_s + account.propagation_s)
-            if exchange.opened_s > limit_s:
-                return
-        readiness = exchange.purpose == "readiness"
-        whole = isinstance(getattr(exchange.end, "fact", None), facts.ResponseReceived)
-        end = End.GOOD if readiness and whole else exchange.how
-        account.counts[end] += 1
-        if readiness:
-            self._probe(exchange)
-        else:
-            account.answers[end] += 1
-            self._count_retry_after(exchange)
-            self._note_firsts(exchange)
-        if self._may_accuse(exchange, end):
-            if self._kept[end] < KEPT_AFTER:
-                self._kept[end] += 1
-                account.after.append(exchange)
-        elif len(account.passing) < RECENT // 4:
-            account.passing.append(exchange)
-
-    def _note_firsts(self, exchange: Exchange) -> None:
-        account, opened_s = self.account, exchange.opened_s
-        if exchange.how is End.CLEAN_503:
-            account.first_clean_s = min(opened_s, account.first_clean_s or opened_s)
-        if opened_s >= account.signal_s + EARLY_S and account.disposition(exchange) == "reject":
-            account.first_late_long_s = min(opened_s, account.first_late_long_s or opened_s)
-
-    def _probe(self, exchange: Exchange) -> None:
-        good = exchange.how is End.GOOD
-        if len(self.account.probes) < KEPT_AFTER and (not good or len(self.account.probes) < RECENT):
-            self.account.probes.append(exchange)
-
-    def _count_retry_after(self, exchange: Exchange) -> None:
-        fact = getattr(exchange.end, "fact", None)
-        if exchange.how not in (End.CLEAN_503, End.UNCLEAN_503) or not isinstance(fact, facts.ResponseReceived):
-            return
-        if len(self.account.retry_afters) < 100:  # noqa: PLR2004 - a bound; a report shows the first few
-            self.account.retry_afters[fact.retry_after or ""] += 1
-        self.account.keeps_open += not fact.closes
-
-    def _may_accuse(self, exchange: Exchange, end: End) -> bool:
-        if end is End.CLEAN_503:
-            return False
-        if end is not End.GOOD:
-            return True
-        late = exchange.opened_s >= self.account.signal_s + EARLY_S
-        return exchange.purpose != "readiness" and late and self.account.disposition(exchange) == "reject"
-
     # ---- the strike -------------------------------------------------------------------------------------------
 
     def _hand(self, event: Event, _fact: facts.WorkInHand) -> None:
@@ -259,7 +185,7 @@ class Fold:
         account.before = [each for each in account.before if id(each) not in late]
         for exchange in self._recent:
             if id(exchange) in late:
-                self._settle(exchange)
+                self._ending.settle(exchange)
         self._recent.clear()
 
     def _launched(self, event: Event, fact: facts.InstanceLaunched) -> None:
@@ -351,7 +277,7 @@ class Fold:
         account = self.account
         if account.signal is not None:
             for exchange in self._open.values():
-                self._settle(exchange)
+                self._ending.settle(exchange)
         if account.hand is not None:
             account.events[account.hand.index] = account.hand
         for exchange in (*account.held, *account.after, *account.idle, *account.before):

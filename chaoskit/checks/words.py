@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from chaoskit.checks.exchange import Exchange
+from chaoskit.checks.exchange import End, Exchange
+from chaoskit.history.facts import RequestLost
 
 
 def many(count: int, noun: str) -> str:
@@ -39,3 +40,28 @@ def routes(exchanges: Iterable[Exchange]) -> str:
     if len(names) > 3:  # noqa: PLR2004 - a sentence, not a list
         return f"{', '.join(names[:3])} and {len(names) - 3} more targets"
     return " and ".join(names)
+
+
+def ways(exchanges: Sequence[Exchange]) -> str:
+    """In which ways they were cut, in words, the most frequent first."""
+    counted: dict[str, int] = {}
+    for each in exchanges:
+        counted[_way(each)] = counted.get(_way(each), 0) + 1
+    parts = sorted(counted.items(), key=lambda item: -item[1])
+    if len(parts) == 1:
+        return parts[0][0]
+    return ", ".join(f"{count} {way}" for way, count in parts)
+
+
+def _way(exchange: Exchange) -> str:
+    fact = exchange.end.fact if exchange.end else None
+    if exchange.how is End.SHORT:
+        return "ended in order but without what expect= asks for"
+    if not isinstance(fact, RequestLost):
+        return "lost"
+    verb = "reset" if fact.by == "rst" else "closed"
+    where = {
+        "cut_in_head": "in the head of its answer",
+        "cut_in_body": "in mid-body",
+    }.get(fact.loss, "without a byte")
+    return f"{verb} {where}"
