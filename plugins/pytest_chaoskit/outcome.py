@@ -132,18 +132,22 @@ def _first_line(error: BaseException) -> str:
 
 def _worded(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException], report: pytest.TestReport) -> None:
     """Show the user's lines only: the message says what is wrong, our frames do not."""
-    error = excinfo.value
-    if item.config.getoption("fulltrace", default=False) or not isinstance(error, ChaoskitError):
+    error, style = excinfo.value, item.config.getoption("tbstyle", default="auto")
+    if item.config.getoption("fulltrace", default=False) or style == "native" or not isinstance(error, ChaoskitError):
         return
-    theirs = [each for each in excinfo.traceback if not set(Path(each.path).parents) & OURS]
-    if theirs:
-        excinfo.traceback = Traceback(theirs)
-        report.longrepr = item.repr_failure(excinfo)  # as pytest's own report does
-    else:
-        report.longrepr = excinfo.getrepr(style="value")
-    chain = getattr(report.longrepr, "chain", None)
-    if chain and isinstance(error.__cause__, OSError):  # our message has its words already
-        report.longrepr.chain = chain[-1:]  # type: ignore[union-attr]
+    shown: Any = "long" if style in ("auto", "long") else "short"
+    longrepr: Any = excinfo.getrepr(
+        showlocals=item.config.getoption("showlocals", default=False),
+        style=shown if _theirs(excinfo) else "value",
+        funcargs=True,
+        tbfilter=lambda found: _theirs(found) or found.traceback,
+        chain=not isinstance(error.__cause__, OSError),  # our message has its words already
+    )
+    report.longrepr = longrepr
+
+
+def _theirs(excinfo: pytest.ExceptionInfo[BaseException]) -> Traceback:
+    return Traceback([each for each in excinfo.traceback if not OURS.intersection(Path(each.path).parents)])
 
 
 def _not_expected(report: pytest.TestReport) -> None:
