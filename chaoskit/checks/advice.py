@@ -10,6 +10,7 @@ from chaoskit.checks.words import seconds
 from chaoskit.history.facts import ResponseReceived
 
 INSTANT_S = 0.1
+AT_ONCE_S = 0.3  # a loop that looks every tenth of a second whether it was told to stop
 
 
 def severed(account: Account, exchanges: Sequence[Exchange]) -> str | None:
@@ -62,3 +63,33 @@ def error_status(account: Account, rows: Sequence[object]) -> str | None:
     if not ends or max(ends) - account.signal_s > INSTANT_S:
         return None
     return "the answers came in the instant of the signal: the handlers are cancelled, not awaited."
+
+
+def waited_in_backlog(account: Account, lost: Sequence[Exchange]) -> str | None:
+    """New requests that gathered in the backlog of a listener that nobody accepted from."""
+    closed = account.listener_closed_s
+    waited = [each for each in lost if each.accepted is None and each.ended_s is not None]
+    if (
+        closed is None
+        or not waited
+        or max(abs(each.ended_s - closed[1]) for each in waited if each.ended_s) > INSTANT_S
+    ):
+        return None
+    longest_s = max((each.ended_s or 0.0) - each.opened_s for each in waited)
+    if longest_s < INSTANT_S:
+        return None
+    return (
+        f"the listener stayed open and nothing was accepted from it for {seconds(longest_s)}: what gathered in its backlog "
+        "was reset when it closed. Close it at once, or go on accepting until then."
+    )
+
+
+def closes_at_once(account: Account) -> str | None:
+    """A listener that closes with the signal while the platform still sends."""
+    closed = account.listener_closed_s
+    if closed is None or not account.propagates or closed[0] - account.signal_s > AT_ONCE_S:
+        return None
+    return (
+        f"the listener closes with the signal, and the platform sends new work for {seconds(account.propagation_s)}: "
+        "keep accepting for so long, or let a pre-stop wait cover it (pre_stop_s)."
+    )

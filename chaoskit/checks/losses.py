@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chaoskit.checks import advice
 from chaoskit.checks.account import Account
 from chaoskit.checks.exchange import End, Exchange
 from chaoskit.checks.ledger import SAME_INSTANT_S
 from chaoskit.checks.verdict import Finding
-from chaoskit.checks.words import cited, many, routes, seconds, was, ways
+from chaoskit.checks.words import cited, many, new_ones, routes, seconds, was, ways
 from chaoskit.history.facts import RequestLost
 
 LISTENER_RACE_S = 0.1
@@ -22,7 +23,7 @@ def new_losses(account: Account) -> list[Finding]:
     cut = [each for each in mine if each.how in (End.CUT, End.SHORT)]
     findings = []
     if cut:
-        words = f"{many(len(cut), 'new request')} {was(len(cut))} severed: accepted after the signal, then {ways(cut)}"
+        words = f"{new_ones(cut)} {was(len(cut))} severed: accepted after the signal, then {ways(cut)}"
         findings.append(Finding("severed_new", words, "error", cited(cut)))
     silent = [each for each in mine if each.how is End.NO_BYTE]
     reused = [each for each in silent if each.reused]
@@ -40,17 +41,18 @@ def _lost_or_race(account: Account, lost: Sequence[Exchange]) -> list[Finding]:
     findings = []
     if races and excused:
         words = (
-            f"{many(len(races), 'new request')} met the listener as it closed and got no answer: "
+            f"{new_ones(races)} met the listener as it closed and got no answer: "
             "every server that closes its listener has this race"
         )
         findings.append(Finding("listener_race", words, "warning", cited(races)))
     raced = {id(each) for each in races} if excused else set()
     accused = [each for each in lost if id(each) not in raced]
     if accused:
-        words = f"{many(len(accused), 'new request')} {was(len(accused))} lost: {ways(accused)} after the signal"
+        words = f"{new_ones(accused)} {was(len(accused))} lost: {ways(accused)} after the signal"
         if account.propagates:
             words += f", while the platform still sends new work (for {seconds(account.propagation_s)})"
-        findings.append(Finding("new_lost", words, "error", cited(accused)))
+        tip = advice.waited_in_backlog(account, accused)
+        findings.append(Finding("new_lost", words, "error", cited(accused), tip))
     return findings
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chaoskit.checks import advice
 from chaoskit.checks.account import EARLY_S, TOLERANCE_S, Account
 from chaoskit.checks.exchange import End, Exchange
 from chaoskit.checks.fold import account_of
 from chaoskit.checks.ledger import Fate, Held, ledger_of
 from chaoskit.checks.ruling import not_struck, rule
 from chaoskit.checks.verdict import Finding, Verdict, passed, unknown
-from chaoskit.checks.words import cited, many, routes, seconds, was
+from chaoskit.checks.words import cited, many, new_ones, routes, seconds, was
 from chaoskit.history.events import History
 from chaoskit.history.facts import ResponseReceived
 
@@ -71,11 +72,11 @@ def _new(account: Account) -> list[Finding]:
         found = [each for each in mine if each.how is end]
         if found:
             tail = _detail(found) if end is not End.HUNG else f" ({routes(found)})"
-            findings.append(Finding(kind, f"{many(len(found), 'new request')} {words}{tail}", "error", cited(found)))
+            findings.append(Finding(kind, f"{new_ones(found)} {words}{tail}", "error", cited(found)))
     findings += _refused(account, [each for each in mine if each.how is End.REFUSED])
     odd = [each for each in mine if each.how is End.ODD]
     if odd:
-        words = f"{many(len(odd), 'new request')} got a 4xx that was not rehearsed{_detail(odd)}"
+        words = f"{new_ones(odd)} got a 4xx that was not rehearsed{_detail(odd)}"
         findings.append(Finding("odd_status", words, "note", cited(odd)))
     if account.keeps_open:
         words = f"{many(account.keeps_open, '503 answer')} without `Connection: close`: clients may send more on a closing server"
@@ -103,8 +104,8 @@ def _refused(account: Account, refused: Sequence[Exchange]) -> list[Finding]:
         if account.propagates
         else "although a 503 was promised"
     )
-    words = f"{many(len(accused), 'new request')} {was(len(accused))} refused {why}: definite, nothing was lost"
-    return [Finding("refused", words, "error", cited(accused))]
+    words = f"{new_ones(accused)} {was(len(accused))} refused {why}: definite, nothing was lost"
+    return [Finding("refused", words, "error", cited(accused), advice.closes_at_once(account))]
 
 
 def _before(account: Account) -> list[Finding]:

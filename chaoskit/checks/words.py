@@ -13,6 +13,13 @@ def many(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def new_ones(exchanges: Sequence[Exchange]) -> str:
+    """`5 new requests and 42 readiness probes`."""
+    probes = sum(1 for each in exchanges if each.purpose == "readiness")
+    parts = [many(len(exchanges) - probes, "new request")] if len(exchanges) > probes or not probes else []
+    return " and ".join([*parts, many(probes, "readiness probe")] if probes else parts)
+
+
 def was(count: int) -> str:
     """The verb that fits the count."""
     return "was" if count == 1 else "were"

@@ -194,6 +194,8 @@ def _sentences(verdict: Verdict, known: str | None, *, full: bool) -> list[str]:
     told = [each for each in verdict.findings if each.severity != "note" or full or verdict.outcome is Outcome.UNKNOWN]
     rest = [f"{_label(each, verdict)}{each.message}" for each in told if each.message != verdict.summary]
     first = verdict.summary or (rest.pop(0) if rest else "")
+    if any(each.severity == "warning" and each.message == verdict.summary for each in told):
+        first = f"warning: {first}"
     return [f"{known}: {first}" if known else first, *rest]
 
 

@@ -492,3 +492,21 @@ def test_counted_is_what_was_opened_until_the_exit_or_the_end_of_propagation() -
 def test_no_resets_names_what_was_lost() -> None:
     run = struck_with(sent(2, 1.5, "new"), lost(2, 1.6, "reset_without_byte"))
     assert no_resets(run).summary.startswith("1 new request was lost: reset without a byte")
+
+
+def test_probes_are_told_apart_from_new_work() -> None:
+    plan = planned(platform=KUBERNETES, readiness="/healthz")
+    run = struck_with(refused(2, 1.3), refused(3, 1.3, "readiness"), refused(4, 1.4, "readiness"), plan=plan)
+    assert rejects_cleanly(run).summary.startswith("1 new request and 2 readiness probes were refused")
+
+
+def test_advice_on_refusals_names_the_pre_stop_wait() -> None:
+    run = struck_with(refused(2, 1.3), listener(1.05), plan=DRAIN_LATE)
+    assert "pre_stop_s" in (rejects_cleanly(run).findings[0].advice or "")
+    late = struck_with(refused(2, 3.3), listener(3.2), plan=DRAIN_LATE)
+    assert rejects_cleanly(late).findings[0].advice is None
+
+
+def test_advice_on_a_backlog_that_nobody_accepts_from() -> None:
+    run = struck_with(sent(2, 1.25, "new"), lost(2, 3.4, "reset_without_byte"), listener(3.4))
+    assert "nothing was accepted from it for 2.1 s" in (no_resets(run).findings[0].advice or "")
