@@ -181,6 +181,11 @@ class Account:
         return self.other_accepted
 
     @property
+    def through_front(self) -> bool:
+        """Whether work was sent through a front."""
+        return any(each.via for each in (self.plan.workloads if self.plan else ()))
+
+    @property
     def others_listen(self) -> bool:
         """Whether another instance was launched on the struck one's port."""
         port = getattr(self.launched.fact, "port", None) if self.launched else None

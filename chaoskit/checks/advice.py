@@ -60,6 +60,9 @@ def error_status(account: Account, rows: Sequence[object]) -> str | None:
         exchange = getattr(row, "exchange", None)
         if isinstance(exchange, Exchange) and exchange.end and isinstance(exchange.end.fact, ResponseReceived):
             ends.append(exchange.end.at_s)
+    if account.through_front:
+        broke = bool(ends) and account.exit_s is not None and max(abs(end - account.exit_s) for end in ends) < INSTANT_S
+        return "the front answers with an error because its connections broke as the process exited." if broke else None
     if not ends or max(ends) - account.signal_s > INSTANT_S:
         return None
     return "the answers came in the instant of the signal: the handlers are cancelled, not awaited."

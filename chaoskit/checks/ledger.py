@@ -105,8 +105,7 @@ def _make(account: Account) -> Ledger:
 
 def _through_front(account: Account) -> bool:
     hand = account.hand_fact
-    planned = any(each.via for each in (account.plan.workloads if account.plan else ()))
-    return planned or bool(hand and hand.elsewhere)
+    return account.through_front or bool(hand and hand.elsewhere)
 
 
 @dataclass(frozen=True, slots=True)

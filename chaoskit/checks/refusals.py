@@ -63,6 +63,9 @@ def _new(account: Account) -> list[Finding]:
     """New work inside the window; whole answers of the readiness path are never judged."""
     mine = [each for each in account.after if account.accuses(each) and account.in_window(each)]
     mine += [each for each in account.idle if _is_new_work(account, each)]
+    fronts = [each for each in mine if _is_the_fronts(account, each)]
+    others = {id(each) for each in fronts}
+    mine = [each for each in mine if id(each) not in others]
     findings = []
     for end, kind, words in (
         (End.UNCLEAN_503, "unclean_503", "got 503 without a valid Retry-After"),
@@ -73,6 +76,9 @@ def _new(account: Account) -> list[Finding]:
         if found:
             tail = _detail(found) if end is not End.HUNG else f" ({routes(found)})"
             findings.append(Finding(kind, f"{new_ones(found)} {words}{tail}", "error", cited(found)))
+    if fronts:
+        words = f"{new_ones(fronts)} got an error from the front once {account.struck} had closed its listener{_detail(fronts)}"
+        findings.append(Finding("deployment_loss", words, "warning", cited(fronts)))
     findings += _refused(account, [each for each in mine if each.how is End.REFUSED])
     odd = [each for each in mine if each.how is End.ODD]
     if odd:
@@ -82,6 +88,15 @@ def _new(account: Account) -> list[Finding]:
         words = f"{many(account.keeps_open, '503 answer')} without `Connection: close`: clients may send more on a closing server"
         findings.append(Finding("keeps_open", words, "note"))
     return findings
+
+
+def _is_the_fronts(account: Account, exchange: Exchange) -> bool:
+    """A front's own word for a refused connection, where the struck instance may refuse."""
+    closed = account.listener_closed_s
+    if not account.through_front or account.propagates or account.disposition(exchange) == "reject" or closed is None:
+        return False
+    error = exchange.how in (End.ERROR, End.UNCLEAN_503)
+    return error and exchange.ended_s is not None and exchange.ended_s >= closed[0]
 
 
 def _is_new_work(account: Account, exchange: Exchange) -> bool:

@@ -510,3 +510,24 @@ def test_advice_on_refusals_names_the_pre_stop_wait() -> None:
 def test_advice_on_a_backlog_that_nobody_accepts_from() -> None:
     run = struck_with(sent(2, 1.25, "new"), lost(2, 3.4, "reset_without_byte"), listener(3.4))
     assert "nothing was accepted from it for 2.1 s" in (no_resets(run).findings[0].advice or "")
+
+
+def test_a_fronts_502_for_a_listener_that_may_close_is_the_deployments() -> None:
+    plan = planned(workload(via=True))
+    items = (sent(2, 2.0, "new"), answered(2, 2.1, 502), listener(1.5))
+    run = struck_with(*items, plan=plan)
+    assert errors(run) == {}
+    assert warnings(run) == {"rejects_cleanly": ["deployment_loss"]}
+
+
+def test_a_fronts_502_while_the_listener_is_open_is_accused() -> None:
+    plan = planned(workload(via=True))
+    assert errors(struck_with(sent(2, 2.0, "new"), answered(2, 2.1, 502), plan=plan)) == {
+        "rejects_cleanly": ["error_status"]
+    }
+
+
+def test_a_fronts_502_under_propagation_is_accused() -> None:
+    plan = planned(workload(via=True), platform=KUBERNETES)
+    run = struck_with(sent(2, 2.0, "new"), answered(2, 2.1, 502), listener(1.5), plan=plan)
+    assert errors(run) == {"rejects_cleanly": ["error_status"]}
