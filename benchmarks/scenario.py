@@ -70,7 +70,9 @@ def main() -> None:
         pairs = [(bare(), whole(harness)) for _ in range(ROUNDS)]
         harness.close()
     overhead_ms = statistics.median(ours - theirs for theirs, ours in pairs) * 1000
-    print(f"bare {statistics.median(each[0] for each in pairs):.3f} s, chaoskit {statistics.median(each[1] for each in pairs):.3f} s")
+    print(
+        f"bare {statistics.median(each[0] for each in pairs):.3f} s, chaoskit {statistics.median(each[1] for each in pairs):.3f} s"
+    )
     figures = {"overhead_ms": round(overhead_ms, 1)}
     print(json.dumps({"bench": "scenario", "figures": figures, "aims": {"overhead_ms": {"max": 100}}}))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from chaoskit.workloads.client import Pending
 
 TICK_S = 0.005
+SHARE = 10  # of a core: no more than a tenth
 GATE_PATIENCE_S = 0.5  # a system that was given the sink's address may still be on its way to call it
 SERIAL_S = 1.0  # nothing in hand for so long beside open idle connections: the system serves one at a time
 BLIND_S = 0.3  # without oracle, gate and first byte: elapsed time stands for "in hand"
@@ -98,10 +100,10 @@ class InHand:
     def _loop(self) -> None:
         try:
             while not self._stop.is_set():
-                pace_s = self._oracle.pace_s if self._oracle is not None else TICK_S
+                began_s = time.thread_time()
                 with self._lock:
                     self._tick()
-                self._stop.wait(max(TICK_S, pace_s))
+                self._stop.wait(max(TICK_S, SHARE * (time.thread_time() - began_s)))
         except ChaoskitError as error:
             self.trouble = error
         except OSError as error:

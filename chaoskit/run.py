@@ -572,15 +572,7 @@ class Conductor:
         """Nothing that the checks ask about can still change."""
         client, drive = self._client, self._drive
         signal_s = self._signal_s
-        open_requests = client.open_requests() if client is not None else {}
-        held_open = any(
-            each.purpose == "work"
-            and each.sent
-            and each.sent_s is not None
-            and signal_s is not None
-            and each.sent_s <= signal_s
-            for each in open_requests.values()
-        )
+        held_open = client is not None and signal_s is not None and client.work_open_since(signal_s)
         propagation_s = self.plan.profile.propagation_s
         if not propagation_s and not held_open and drive is not None and not self._own_open():
             self._end_window()
@@ -591,8 +583,8 @@ class Conductor:
         if self.plan.own and not self._block_over.is_set():
             return False
         if not self.plan.fault.ends_process():
-            return not open_requests
-        return self._exit is not None and not open_requests
+            return client is None or not client.open_count()
+        return self._exit is not None and (client is None or not client.open_count())
 
     def _own_open(self) -> bool:
         return self.plan.own and not self._block_over.is_set() and self._exit is None

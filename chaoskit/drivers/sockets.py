@@ -6,14 +6,16 @@ Netlink `SOCK_DIAG` where it answers (with `tcp_info`), `/proc/<pid>/net/tcp` ot
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import socket
 import struct
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from chaoskit.errors import ChaoskitError
 
@@ -36,23 +38,26 @@ STATES = {
     11: "closing",
 }
 ALL_STATES = 0xFFF
-# struct inet_diag_msg after the netlink header: family, state, timer, retrans, sport, dport, src, dst, if, cookie,
-# expires, rqueue, wqueue, uid, inode
-_ROW = struct.Struct("=BBBB2s2s16s16sI8sIIIII")
+OVER = frozenset({2, 3, 6, 7})  # not begun (syn_sent, syn_recv), or over (time_wait, close)
+# struct inet_diag_msg (linux/inet_diag.h), 72 bytes after the netlink header: state at 1, server's and client's port (big
+# endian) at 4 and 6, receive and send queue at 56 and 60, inode at 68
+_ROW = struct.Struct("=xBxx2sBB48xII4xI")
 _HEAD = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
-# struct tcp_info (linux/tcp.h): offsets of the fields that we read
-_LAST_DATA_SENT, _LAST_DATA_RECV, _BYTES_ACKED, _BYTES_RECEIVED = 44, 52, 120, 128
+# struct tcp_info (linux/tcp.h): last data sent at 44, last data received at 52, bytes acked at 120, bytes received at 128
+_INFO = struct.Struct("=44xI4xI64xQQ")
 LOOK_LEAST_S = 0.005
+MANY = 2_000  # connections: above it tcp_info is left out, which costs half of a look
 SHARE = 10  # never more than a tenth of a core
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """One row: the server's side of a connection. Counts are bytes; ages are milliseconds."""
+class Connection(NamedTuple):
+    """One row: the server's side of a connection. Counts are bytes; ages are milliseconds.
+
+    A tuple, for there may be ten thousand of them in one look.
+    """
 
     client_port: int
-    client_host: str
     state: str
     inode: int
     unread_bytes: int
@@ -91,6 +96,7 @@ class Oracle:
         self._pid = pid
         self._link = link
         self._cost_s = 0.0
+        self._rows = 0
         self.name = "proc" if link is None else "sock_diag"
 
     @classmethod
@@ -113,31 +119,33 @@ class Oracle:
     def look(self) -> Look:
         """One question."""
         began = time.monotonic()
-        rows = self._diag() if self._link is not None else self._proc()
-        listening, backlog = False, 0
+        backlogs: list[int] = []  # of each listening row
         connections: dict[int, Connection] = {}
-        for row in rows:
-            if row.state == "listen":
-                listening, backlog = True, backlog + row.unread_bytes
-            elif row.state not in ("time_wait", "syn_recv", "syn_sent", "close"):
-                connections[row.client_port] = row
+        collects = gc.isenabled()
+        gc.disable()  # thousands of fresh tuples would set off collection after collection, and none is garbage
+        try:
+            if self._link is not None:
+                for family in (socket.AF_INET, socket.AF_INET6):
+                    _dump(self._link, family, self._port, connections, backlogs, info=self._rows <= MANY)
+            else:
+                self._proc(connections, backlogs)
+        finally:
+            if collects:
+                gc.enable()
+        self._rows = len(connections)
         self._cost_s = time.monotonic() - began
-        return Look(began, listening, backlog, connections)
+        return Look(began, bool(backlogs), sum(backlogs), connections)
 
     def close(self) -> None:
         """Give the netlink socket back."""
         if self._link is not None:
             self._link.close()
 
-    def _diag(self) -> Iterator[Connection]:
-        for family in (socket.AF_INET, socket.AF_INET6):
-            yield from _dump(self._link, family, self._port) if self._link is not None else ()
-
-    def _proc(self) -> Iterator[Connection]:
+    def _proc(self, connections: dict[int, Connection], backlogs: list[int]) -> None:
         base = Path("/proc") / (str(self._pid) if self._pid is not None else "self") / "net"
         for name in ("tcp", "tcp6"):
             with contextlib.suppress(OSError):
-                yield from _parse_proc((base / name).read_text(), self._port)
+                _parse_proc((base / name).read_text(), self._port, connections, backlogs)
 
     @staticmethod
     def owner_pids(inodes: Collection[int], pids: Collection[int]) -> dict[int, int]:
@@ -158,7 +166,7 @@ def oracle_name() -> str | None:
         with contextlib.suppress(OSError, ChaoskitError):
             link = _netlink()
             try:
-                list(_dump(link, socket.AF_INET, 1))
+                _dump(link, socket.AF_INET, 1, {}, [], info=True)
             finally:
                 link.close()
             return "sock_diag"
@@ -168,7 +176,9 @@ def oracle_name() -> str | None:
 def why_not() -> str:
     """The sentence for a machine without an oracle."""
     if os.environ.get("CHAOSKIT_ORACLE") == "off":
-        return "the socket oracle is switched off (CHAOSKIT_ORACLE=off): gate, first byte and elapsed time take its place"
+        return (
+            "the socket oracle is switched off (CHAOSKIT_ORACLE=off): gate, first byte and elapsed time take its place"
+        )
     return (
         f"{sys.platform} does not show a process' sockets (no /proc, no SOCK_DIAG): "
         "gate, first byte and elapsed time take the oracle's place"
@@ -183,63 +193,73 @@ def _netlink() -> socket.socket:
     return link
 
 
-def _dump(link: socket.socket, family: int, port: int) -> Iterator[Connection]:
+def _dump(link: socket.socket, family: int, port: int, connections: dict[int, Connection], backlogs: list[int]) -> None:
+    """Ask the kernel for all rows of one port; fills `connections`, and the listeners' queue lengths."""
     identity = struct.pack("!HH", port, 0) + bytes(16 + 16) + struct.pack("=I", 0) + b"\xff" * 8
-    body = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 1 << (INET_DIAG_INFO - 1), 0, ALL_STATES) + identity
+    body = (
+        struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 1 << (INET_DIAG_INFO - 1) if info else 0, 0, ALL_STATES)
+        + identity
+    )
     link.send(_HEAD.pack(_HEAD.size + len(body), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + body)
     wanted = struct.pack("!H", port)
+    names, row_at, info_of, info_size = STATES, _ROW.unpack_from, _INFO.unpack_from, _INFO.size
+    make, nothing = Connection._make, (None, None, None, None)
+    places: dict[int, int] = {}  # where tcp_info lies in a message of this size: rows of one dump are built alike
     while True:
         data = link.recv(1 << 18)
-        at = 0
-        while at < len(data):
+        at, end = 0, len(data)
+        while at < end:
             size, kind, _, _, _ = _HEAD.unpack_from(data, at)
             if kind == NLMSG_DONE:
                 return
             if kind == NLMSG_ERROR:
-                raise ChaoskitError(f"the kernel refused a socket dump (errno {-struct.unpack_from('=i', data, at + 16)[0]})")
-            row = _ROW.unpack_from(data, at + _HEAD.size)
-            if row[4] == wanted:  # the other end of a loopback connection has the port as its destination
-                yield _connection(row, data, at + _HEAD.size + _ROW.size, at + size)
+                raise ChaoskitError(
+                    f"the kernel refused a socket dump (errno {-struct.unpack_from('=i', data, at + 16)[0]})"
+                )
+            state, own_port, high, low, unread, unsent, inode = row_at(data, at + 16)
+            if state == TCP_LISTEN:
+                backlogs.append(unread)
+            elif own_port == wanted and state not in OVER:
+                # (the other end of a loopback connection has the port as its destination)
+                place = places.get(size)
+                if place is None or (place and data[at + place - 2] != INET_DIAG_INFO):
+                    place = places[size] = _find_info(data, at, size)
+                sent_age, recv_age, acked, received = (
+                    info_of(data, at + place) if place and place + info_size <= size else nothing
+                )
+                client_port = high << 8 | low
+                connections[client_port] = make(
+                    (client_port, names[state], inode, unread, unsent, received, acked, recv_age, sent_age)
+                )
             at += (size + 3) & ~3
 
 
-def _connection(row: tuple[int | bytes, ...], data: bytes, at: int, end: int) -> Connection:
-    family, state, _, _, _, client_port, _, client, _, _, _, unread, unsent, _, inode = row
-    received = acked = recv_age = sent_age = None
-    while at + 4 <= end:
+def _find_info(data: bytes, message: int, size: int) -> int:
+    """Where in this message tcp_info begins; 0 where it has none (a listener's, or a connection at its end)."""
+    at = message + 16 + 72
+    while at + 4 <= message + size:
         length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if kind == INET_DIAG_INFO and length >= 4 + _BYTES_RECEIVED + 8:
-            info = at + 4
-            (sent_age,) = struct.unpack_from("=I", data, info + _LAST_DATA_SENT)
-            (recv_age,) = struct.unpack_from("=I", data, info + _LAST_DATA_RECV)
-            acked, received = struct.unpack_from("=QQ", data, info + _BYTES_ACKED)
-            break
+        if kind == INET_DIAG_INFO:
+            return at + 4 - message
         at += max(4, (length + 3) & ~3)
-    host = bytes(client)  # type: ignore[arg-type]
-    return Connection(
-        int.from_bytes(client_port, "big"),  # type: ignore[arg-type]
-        socket.inet_ntop(socket.AF_INET, host[:4]) if family == socket.AF_INET else socket.inet_ntop(socket.AF_INET6, host),
-        STATES.get(int(state), str(state)),
-        int(inode),
-        int(unread),
-        int(unsent),
-        None if received is None else int(received),
-        None if acked is None else int(acked),
-        recv_age,
-        sent_age,
-    )
+    return 0
 
 
-def _parse_proc(text: str, port: int) -> Iterator[Connection]:
+def _parse_proc(text: str, port: int, connections: dict[int, Connection], backlogs: list[int]) -> None:
     wanted = f":{port:04X}"
     for line in text.splitlines()[1:]:
         fields = line.split()
         if not fields[1].endswith(wanted):
             continue
-        host, client_port = fields[2].rsplit(":", 1)
+        client_port = int(fields[2].rsplit(":", 1)[1], 16)
         unsent, unread = (int(part, 16) for part in fields[4].split(":"))
-        state = STATES.get(int(fields[3], 16), fields[3])
-        yield Connection(int(client_port, 16), host, state, int(fields[9]), unread, unsent, None, None, None, None)
+        state = int(fields[3], 16)
+        if state == TCP_LISTEN:
+            backlogs.append(unread)
+        elif state not in OVER:
+            connections[client_port] = Connection(
+                client_port, STATES.get(state, str(state)), int(fields[9]), unread, unsent, None, None, None, None
+            )
 
 
 def owner_pids(inodes: Collection[int], pids: Collection[int]) -> dict[int, int]:
@@ -250,7 +270,7 @@ def owner_pids(inodes: Collection[int], pids: Collection[int]) -> dict[int, int]
         with contextlib.suppress(OSError):
             for entry in os.scandir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
-                    inode = wanted.get(os.readlink(entry.path))
+                    inode = wanted.get(os.readlink(entry.path))  # noqa: PTH115 - thousands of them
                     if inode is not None:
                         found.setdefault(inode, pid)
         if len(found) == len(wanted):

@@ -180,6 +180,22 @@ class Client:
                 return {number: running.pending for number, running in self._open.items()}
         return {}
 
+    def open_count(self) -> int:
+        """How many requests are open."""
+        return len(self._open)
+
+    def work_open_since(self, signal_s: float) -> bool:
+        """Whether a request of the workload that was sent by this instant is still open; cheap with thousands open."""
+        for _ in range(100):
+            with contextlib.suppress(RuntimeError):  # it changed while we looked
+                return any(
+                    running.pending.purpose == "work"
+                    and running.pending.sent_s is not None
+                    and running.pending.sent_s <= signal_s
+                    for running in self._open.values()
+                )
+        return True
+
     def give_up(self, request: int) -> None:
         """End a request as hung, now."""
         running = self._open.get(request)
@@ -412,7 +428,7 @@ class _Running(Exchange):
 
     def _pause_again(self) -> None:
         transport = self._link.connection.transport
-        if 0 < self._ask.download_s and self._steps < DOWNLOAD_STEPS and transport is not None:
+        if self._ask.download_s > 0 and self._steps < DOWNLOAD_STEPS and transport is not None:
             transport.pause_reading()
 
     # ---- Exchange ------------------------------------------------------------------------------------------------
