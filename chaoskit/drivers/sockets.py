@@ -193,7 +193,15 @@ def _netlink() -> socket.socket:
     return link
 
 
-def _dump(link: socket.socket, family: int, port: int, connections: dict[int, Connection], backlogs: list[int]) -> None:
+def _dump(
+    link: socket.socket,
+    family: int,
+    port: int,
+    connections: dict[int, Connection],
+    backlogs: list[int],
+    *,
+    info: bool,
+) -> None:
     """Ask the kernel for all rows of one port; fills `connections`, and the listeners' queue lengths."""
     identity = struct.pack("!HH", port, 0) + bytes(16 + 16) + struct.pack("=I", 0) + b"\xff" * 8
     body = (
