@@ -47,14 +47,17 @@ def drains(history: History) -> Verdict:
     answered = sum(
         1 for event in own if isinstance(event.fact, OwnConnectionEnded) and event.fact.outcome == "answered"
     )
+    doubts = [*_unproven(rows, ()), *(_untold(account) if _own_drains(account) else [])]
     through = _own_drains(account) and account.block is not None and account.block.raised is None
-    if not findings and not complete + answered and not through and not _unproven(rows, ()):
+    if not findings and not complete + answered and not through and not doubts:
         return unknown("drains", Finding("nothing_held", "no held request that had to be drained"))
     owed = sum(1 for each in rows if each.fate not in (Fate.NEVER_ACCEPTED, Fate.NOT_HELD))
-    words = f"{complete + answered} of {owed + len(own)} held requests got their whole answer"
+    total = owed + len(own)
+    words = (
+        f"{complete + answered} of {many(total, 'held request')} got {'its' if total == 1 else 'their'} whole answer"
+    )
     if through and not rows:
         words = "your own client's block ended without an exception"
-    doubts = [*_unproven(rows, ()), *(_untold(account) if _own_drains(account) else [])]
     return rule("drains", findings, words, doubts)
 
 

@@ -38,8 +38,10 @@ def headline(history: History, verdicts: Iterable[Verdict]) -> str:  # noqa: ARG
         reason = first.findings[0].message if first.findings else first.summary or first.check
         return clean(f"unknown: {reason}")
     lines = {each.check: each.summary for each in made}
-    told = next((lines[name] for name in ("drains", "no_resets", "struck") if lines.get(name)), "")
-    return clean(f"nothing was lost: {told}" if told else "nothing was lost")
+    told = next((lines[name] for name in ("drains", "no_resets") if lines.get(name)), "")
+    if told:
+        return clean(f"nothing was lost: {told}")
+    return clean(next((f"{name}: {words}" for name, words in lines.items() if words), "passed"))
 
 
 def _gravest(verdicts: Sequence[Verdict]) -> str:
@@ -134,7 +136,12 @@ def _opening(evidence: Iterable[Event]) -> list[str]:
         return [clean(f"{plan.system}{version} was not struck"), clean(_platform(plan))]
     verb = {"kill": "was killed", "pause": "was paused"}.get(signal.reason, "was told to stop")
     line = f"{plan.system}{version} {verb} at {signal.sent_s:.3f} s{_with(hand)}"
-    return [clean(line), clean(_platform(plan))]
+    fault = f"{signal.signal} to {_to(signal.to)}"
+    return [clean(line), clean(_platform(plan) if signal.reason == "stop" else fault)]
+
+
+def _to(to: str) -> str:
+    return {"leader": "the leader", "group": "its process group", "all": "all its processes"}.get(to, to)
 
 
 def _with(hand: facts.WorkInHand | None) -> str:
@@ -153,8 +160,7 @@ def _with(hand: facts.WorkInHand | None) -> str:
 
 def _platform(plan: facts.RunPlanned) -> str:
     profile = plan.profile
-    to = {"leader": "the leader", "group": "its process group", "all": "all its processes"}.get(profile.to, profile.to)
-    parts = [f"{profile.name}: {profile.signal} to {to}", f"grace {profile.grace_s:g} s"]
+    parts = [f"{profile.name}: {profile.signal} to {_to(profile.to)}", f"grace {profile.grace_s:g} s"]
     if profile.pre_stop_s or profile.pre_stop_command:
         counts = "counts into it" if profile.pre_stop_counts else "does not count"
         what = f"'{profile.pre_stop_command}'" if profile.pre_stop_command else f"{profile.pre_stop_s:g} s"

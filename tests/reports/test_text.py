@@ -112,7 +112,7 @@ def test_an_unknown_run_begins_with_unknown() -> None:
 
 def test_a_run_without_loss_says_so_and_shows_no_timeline() -> None:
     run = stopped(answered(1))
-    assert headline(run, judge(run)) == "nothing was lost: 1 of 1 held requests got their whole answer"
+    assert headline(run, judge(run)) == "nothing was lost: 1 of 1 held request got its whole answer"
     assert "SIGTERM to shop (" not in report(run)
 
 
@@ -236,3 +236,13 @@ def test_a_saved_run_gives_the_same_report(tmp_path: Path) -> None:
 def test_verdicts_of_another_history_object_are_shown_with_their_evidence() -> None:
     verdicts = judge(two_of_eight())
     assert "#7 GET /export   reset after 4,096 of 90,112 bytes" in render(two_of_eight(), verdicts)
+
+
+def test_a_kill_loses_what_it_hits_and_says_only_that_it_hit() -> None:
+    run = history(
+        planned(fault="kill"), launched(), sent(1), hand((1,)), stop(), signal(1.0, "kill", "SIGKILL", to="all"),
+        lost(1, 1.001), exited(1.001, name="SIGKILL"), left(1.001), ended(),
+    )  # fmt: skip
+    assert headline(run, judge(run)) == "struck: 1 of 1 in hand (known by the socket oracle)"
+    assert "shop was killed at 1.000 s" in report(run)
+    assert "SIGKILL to all its processes" in report(run)
