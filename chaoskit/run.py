@@ -394,6 +394,7 @@ class Conductor:
         if via is not None and not isinstance(via, str) and via.address.token not in tools.addresses:
             front = self._start(via, via.name or "front", "front")
             tools.addresses[via.address.token] = front.url
+            self._cleanups.append(lambda: tools.addresses.pop(via.address.token))  # the next run has a front of its own
             await_ready(front, via.ready, timeout_s=plan.limits.ready_s, warm_up_s=via.warm_up_s)
 
     def _start(self, system: object, name: str, role: str) -> Instance:
