@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_chaoskit import activation, folders, marker, options
+from pytest_chaoskit import defaults as default_settings
 from pytest_chaoskit.slots import Slots
-from pytest_chaoskit.state import ATTEMPT, HARNESS, MAKERS, Attempt
+from pytest_chaoskit.state import ATTEMPT, DEFAULTS, HARNESS, MAKERS
 
 if TYPE_CHECKING:
     from chaoskit import Harness
@@ -32,7 +33,10 @@ def open_harness(
     """The harness of the test that requests `chaos`; remembered for what watches the test."""
     item, config = request.node, request.config
     activation.register(config)  # a test may reach for `chaos` with getfixturevalue
-    attempt = item.stash.get(ATTEMPT, Attempt(0, 1))
+    default_settings.check(defaults)
+    item.stash[DEFAULTS] = defaults
+    runs, _ = marker.runs_and_allow(item)
+    number = item.stash.get(ATTEMPT, 0)
     folder = folders.prepare(options.folder(config))
     harness: Harness = library.Harness(
         run_dir=folder,
@@ -45,8 +49,8 @@ def open_harness(
         slots=_slots(config, folder),
         names=_names(config),
         again=lambda run_dir: _again(config, item, run_dir),
-        suffix=f"run{attempt.number + 1}" if attempt.runs > 1 else "",
-        close_share=SECOND_CLOSE_SHARE if attempt.number % 2 else FIRST_CLOSE_SHARE,
+        suffix=f"run{number + 1}" if runs > 1 else "",
+        close_share=SECOND_CLOSE_SHARE if number % 2 else FIRST_CLOSE_SHARE,
     )
     item.stash[HARNESS] = harness
     return harness

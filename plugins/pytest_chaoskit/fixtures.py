@@ -12,10 +12,9 @@ import pytest
 from pytest_chaoskit import options
 
 if TYPE_CHECKING:
+    from chaoskit import Harness, Profile
     from chaoskit.downstream.server import SinkServer
     from chaoskit.downstream.sink import Sink
-
-    from chaoskit import Harness, Profile
 
 
 @pytest.fixture
@@ -91,7 +90,6 @@ def _chaos_gate(request: pytest.FixtureRequest) -> None:
 def _chaos_library() -> SimpleNamespace:
     """The library, imported when the first chaos test runs; our own tests put small fakes here."""
     from chaoskit.downstream.server import SinkServer
+    from pytest_chaoskit.harness import TestHarness
 
-    from chaoskit.verbs import Harness
-
-    return SimpleNamespace(Harness=Harness, SinkServer=SinkServer)
+    return SimpleNamespace(Harness=TestHarness, SinkServer=SinkServer)

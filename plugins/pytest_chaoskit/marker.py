@@ -98,11 +98,19 @@ def _is_whole(value: Any) -> bool:
 
 
 def runs_and_allow(item: pytest.Item) -> tuple[int, int]:
-    """How often a test runs and how many runs may fail: marker, then command line, environment, ini."""
-    given = merged(item)
-    runs = int(given.get("runs", options.value(item.config, "runs")))
-    allow = int(given.get("allow", options.value(item.config, "allow")))
-    return runs, min(allow, runs - 1)
+    """How often a test runs and how many runs may fail: marker, command line, environment, ini, `chaos_settings`.
+
+    The last is known only when the fixtures of the first run have been made.
+    """
+    from pytest_chaoskit.state import DEFAULTS
+
+    given, last = merged(item), item.stash.get(DEFAULTS, {})
+    found = []
+    for key in ("runs", "allow"):
+        option = options.get(item.config, key)
+        fallback = last.get(key, option.value) if option.origin == "default" else option.value
+        found.append(int(given.get(key, fallback)))
+    return found[0], min(found[1], found[0] - 1)
 
 
 def plan_settings(

@@ -9,7 +9,7 @@ from _pytest.runner import call_and_report
 
 from chaoskit.errors import Unproven
 from pytest_chaoskit import bound, marker, outcome
-from pytest_chaoskit.state import ATTEMPT, HARNESS, Attempt
+from pytest_chaoskit.state import ATTEMPT, HARNESS
 
 Kind = Literal["pass", "fail", "unknown", "stop"]
 KINDS: pytest.StashKey[Kind] = pytest.StashKey()
@@ -21,11 +21,11 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Take a repeated test over; every other one goes the usual way."""
     if item.get_closest_marker("chaos") is None:
         return None
-    runs, allow = marker.runs_and_allow(item)
-    if runs == 1:
+    runs, _ = marker.runs_and_allow(item)
+    if runs == 1 and not _has_settings(item):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in _Repeated(item, runs, allow).reports(nextitem):
+    for report in _Repeated(item).reports(nextitem):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
@@ -55,11 +55,17 @@ def _kind(report: pytest.TestReport, error: BaseException | None) -> Kind:
     return "fail"
 
 
+def _has_settings(item: Any) -> bool:
+    """Whether somebody overrides `chaos_settings`, which may ask for more runs once it has been made."""
+    found = item.session._fixturemanager.getfixturedefs("chaos_settings", item)  # noqa: SLF001
+    return found is not None and len(found) > 1
+
+
 class _Repeated:
     """One test, several attempts."""
 
-    def __init__(self, item: pytest.Item, runs: int, allow: int) -> None:
-        self._item, self._runs, self._allow = item, runs, allow
+    def __init__(self, item: pytest.Item) -> None:
+        self._item = item
         self._attempts: list[tuple[Kind, list[pytest.TestReport]]] = []
         item.stash[RESULTS] = []
 
@@ -70,10 +76,19 @@ class _Repeated:
         del self._item.stash[ATTEMPT]
         return self._joined()
 
+    @property
+    def _runs(self) -> int:
+        return marker.runs_and_allow(self._item)[0]
+
+    @property
+    def _allow(self) -> int:
+        return marker.runs_and_allow(self._item)[1]
+
     def _over(self) -> bool:
         judged = self._count("pass") + self._count("fail")
         session = self._item.session
-        enough = judged >= self._runs or len(self._attempts) >= 2 * self._runs
+        most = 2 * self._runs if self._runs > 1 else 1
+        enough = judged >= self._runs or len(self._attempts) >= most
         over = enough or self._count("stop") > 0 or bool(session.shouldstop or session.shouldfail)
         return bool(self._attempts) and over
 
@@ -83,7 +98,7 @@ class _Repeated:
     def _attempt(self, nextitem: pytest.Item | None) -> None:
         """As pytest's own protocol, but wider fixtures stay until the last attempt."""
         item: Any = self._item
-        item.stash[ATTEMPT] = Attempt(len(self._attempts), self._runs)
+        item.stash[ATTEMPT] = len(self._attempts)
         item.stash[KINDS] = "stop"  # stays where setup fails or skips: there is no call then
         if not item._request:  # noqa: SLF001 - taken away after each attempt, as pytest does
             item._initrequest()  # noqa: SLF001
@@ -115,7 +130,7 @@ class _Repeated:
         failed = self._count("fail") > self._allow
         idle = not failed and _exit_follows_our_closing(self._item.stash[RESULTS])
         judged = self._count("pass") + self._count("fail")
-        if stopped:
+        if stopped or self._runs == 1:
             return self._attempts[-1][1]
         wanted: Kind = "fail" if failed else "unknown" if judged < self._runs else "pass"
         like = next(reports for kind, reports in self._attempts if kind == wanted)

@@ -58,7 +58,7 @@ def _write(terminal: TerminalReporter, report: pytest.TestReport, runs: list[dic
         flaky = f"; flaky: rerun {again} time{'s' * (again > 1)}" if again else ""
         terminal.write(f"{name}  {lines.line(each).split('; ', 1)[1]}{flaky}\n")
     if "chaoskit.runs" in given:
-        terminal.write_line(f"        {name}  {given['chaoskit.runs']}")
+        terminal.write(f"        {name}  {given['chaoskit.runs']}\n")
 
 
 def _reports(terminal: TerminalReporter) -> list[pytest.TestReport]:

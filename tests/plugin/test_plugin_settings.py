@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from pytest_chaoskit.defaults import system_with, work_with
+
+from chaoskit import Command, Requests
 
 Suite = Callable[..., pytest.RunResult]
 TOLD = """
@@ -94,7 +97,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def chaos_settings():
-    return {"profile": "compose", "grace_s": 7, "clients": 8}
+    return {"profile": "compose", "grace_s": 7, "clients": 8, "runs": 1}
 
 def show(chaos):
     chaos.terminate("app").verify()
@@ -141,3 +144,40 @@ def test_relative_paths_start_at_the_nearest_project_file(suite: Suite, pytester
     (inner / "pyproject.toml").touch()
     (inner / "test_inner.py").write_text("def test_told(chaos):\n    print('TOLD', chaos.given['root'].name)")
     assert told(suite(None, "--chaos", "-s", "--rootdir=.", "--confcutdir=.", "inner/test_inner.py")) == "inner"
+
+
+def test_chaos_settings_may_repeat_tests_and_a_wrong_key_is_an_error(suite: Suite) -> None:
+    source = """
+import pytest
+
+@pytest.fixture(scope="session")
+def chaos_settings():
+    return {"runs": 3, KEY: 1}
+
+def test_told(chaos):
+    chaos.terminate("app").verify()
+    print("TOLD", chaos.given["suffix"])
+
+@pytest.mark.chaos(runs=1)
+def test_marker(chaos):
+    chaos.terminate("app").verify()
+    print("TOLD", chaos.given["suffix"] or "once")
+"""
+    result = suite(source.replace("KEY", '"allow"'), "--chaos", "-s")
+    result.assert_outcomes(passed=2)
+    assert [each.split("TOLD ")[1] for each in result.outlines if "TOLD " in each] == ["run1", "run2", "run3", "once"]
+    result.stdout.fnmatch_lines(["*test_told  3 of 3 runs passed*"])
+    result = suite(source.replace("KEY", '"client"'), "--chaos")
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(
+        ["ERROR*usage: chaos_settings has 'client', which nobody reads (did you mean 'clients'*"]
+    )
+
+
+def test_chaos_settings_fill_in_what_a_test_left_out() -> None:
+    shop = Command("python shop.py --port {port}", ready="/healthz")
+    made = system_with(shop, {"ready": "/other", "warm_up_s": 2, "env": {"A": "1"}}, lambda _: "shop")
+    assert (made.ready, made.warm_up_s, made.env, made.name) == ("/healthz", 2, {"A": "1"}, "shop")
+    assert made.address is shop.address
+    first, second = work_with([Requests("GET /a", clients=2), Requests("GET /b", new="/x")], {"clients": 8, "idle": 0})
+    assert (first.clients, second.clients, first.idle, str(second.new)) == (2, 8, 0, "GET /x")
