@@ -63,6 +63,7 @@ class Account:
     durations: Durations = field(default_factory=Durations)
     last_answer_s: float | None = None  # after the signal, readiness left out
     answered_before_close_s: float | None = None  # the last answer before `client_closed`
+    only_counted: int = 0  # after the signal, beyond what is kept whole
     keeps_open: int = 0  # 503 answers after the signal without `Connection: close`
     events: dict[int, Event] = field(default_factory=dict)  # what a report may want to show
 

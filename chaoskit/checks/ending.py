@@ -11,6 +11,7 @@ from chaoskit.history import facts
 AFTER = ("work", "new", "readiness")
 KEPT_AFTER = 10_000  # exchanges of one end that are kept whole; more are only counted
 SAMPLE = 1_024
+DEADLINE_S = 0.1
 
 
 class Ending:
@@ -48,6 +49,7 @@ class Ending:
             limit_s = max(limit_s, account.stop_s + account.propagation_s)
             if exchange.opened_s > limit_s:
                 return
+        self._at_the_deadline(exchange)
         readiness = exchange.purpose == "readiness"
         whole = isinstance(getattr(exchange.end, "fact", None), facts.ResponseReceived)
         end = End.GOOD if readiness and whole else exchange.how
@@ -59,11 +61,26 @@ class Ending:
             self._count_retry_after(exchange)
             self._note_firsts(exchange)
         if self._may_accuse(exchange, end):
-            if self._kept[end] < KEPT_AFTER:
-                self._kept[end] += 1
+            self._kept[end] += 1
+            if self._kept[end] <= KEPT_AFTER:
                 account.after.append(exchange)
+            else:
+                account.only_counted += 1
         elif len(account.passing) < SAMPLE:
             account.passing.append(exchange)
+
+    def _at_the_deadline(self, exchange: Exchange) -> None:
+        """The deadline is a new request's time-out and our SIGKILL at once: which of them we see first says nothing.
+
+        Without a byte of an answer it hung; with one it was cut.
+        """
+        account, fact = self._account, exchange.end.fact if exchange.end else None
+        if account.deadline_s is None or exchange.end is None or exchange.end.at_s < account.deadline_s - DEADLINE_S:
+            return
+        if exchange.how is End.NO_BYTE and isinstance(fact, facts.RequestLost):
+            exchange.how = End.HUNG
+        elif isinstance(fact, facts.RequestHung) and fact.status is not None and account.exit is None:
+            exchange.how = End.CUT
 
     def _note_firsts(self, exchange: Exchange) -> None:
         account, opened_s = self._account, exchange.opened_s

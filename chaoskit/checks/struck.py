@@ -169,6 +169,9 @@ def _notes(account: Account) -> list[Finding]:
         Finding(str(event.fact.kind), str(event.fact.message), "note", (event.index,))  # type: ignore[union-attr]
         for event in account.noted[:50]
     ]
+    if account.only_counted:
+        words = f"{account.only_counted:,} more requests after the signal are in the counts, but no finding names them"
+        notes.append(Finding("only_counted", words, "note"))
     if account.own_planned():
         notes.append(
             Finding(

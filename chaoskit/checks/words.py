@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from chaoskit.checks.exchange import End, Exchange
-from chaoskit.history.facts import RequestLost
+from chaoskit.history.facts import RequestHung, RequestLost
 
 
 def many(count: int, noun: str) -> str:
@@ -64,6 +64,8 @@ def _way(exchange: Exchange) -> str:
     fact = exchange.end.fact if exchange.end else None
     if exchange.how is End.SHORT:
         return "ended in order but without what expect= asks for"
+    if isinstance(fact, RequestHung):
+        return "unfinished at the deadline"
     if not isinstance(fact, RequestLost):
         return "lost"
     verb = "reset" if fact.by == "rst" else "closed"

@@ -24,7 +24,7 @@ KEY_FACTS = (
     facts.LeftBehind,
 )
 LINES = 24
-CITED = 8  # lines of one finding; the others are counted
+CITED = 8  # lines of one finding, 3 of a warning; the others are counted
 
 
 def headline(history: History, verdicts: Iterable[Verdict]) -> str:  # noqa: ARG001 - a port: a custom report may need it
@@ -292,7 +292,7 @@ def _cited(verdicts: Sequence[Verdict], evidence: Mapping[int, Event]) -> set[in
                 continue
             known = [index for index in finding.events if index in evidence]
             ends = [index for index in known if not isinstance(evidence[index].fact, facts.RequestSent)]
-            shown.update((ends or known)[:CITED])
+            shown.update((ends or known)[: 3 if finding.severity == "warning" else CITED])
     return shown
 
 

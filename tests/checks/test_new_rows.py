@@ -531,3 +531,21 @@ def test_a_fronts_502_under_propagation_is_accused() -> None:
     plan = planned(workload(via=True), platform=KUBERNETES)
     run = struck_with(sent(2, 2.0, "new"), answered(2, 2.1, 502), listener(1.5), plan=plan)
     assert errors(run) == {"rejects_cleanly": ["error_status"]}
+
+
+KILLED = (signal(11.0, "deadline", "SIGKILL", to="all"),)
+DIED = exited(11.002, name="SIGKILL")
+
+
+@pytest.mark.parametrize("end", [hung(2, 11.0), lost(2, 11.001, "reset_without_byte")], ids=["time-out", "kill"])
+def test_no_byte_until_the_deadline_is_hung_whether_time_out_or_sigkill_comes_first(end: At) -> None:
+    run = struck_with(sent(2, 1.25, "new"), *KILLED, end, ends=DIED)
+    assert errors(run)["rejects_cleanly"] == ["hung"]
+    assert "no_resets" not in errors(run)
+
+
+@pytest.mark.parametrize("end", [hung(2, 11.0, status=200, body_bytes=4), lost(2, 11.001)], ids=["time-out", "kill"])
+def test_an_answer_begun_and_unfinished_at_the_deadline_is_cut(end: At) -> None:
+    run = struck_with(sent(2, 1.25, "new"), *KILLED, end, ends=DIED)
+    assert errors(run)["no_resets"] == ["severed_new"]
+    assert "rejects_cleanly" not in errors(run)
