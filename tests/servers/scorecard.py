@@ -1,0 +1,136 @@
+"""What real servers do with the work in flight when they are told to stop: `python tests/servers/scorecard.py --write`.
+
+Strikes every server of the roster and prints the table; `--write` makes `docs/scorecard.md` of it. Names on the command
+line choose rows. Every cell comes from the runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, it finds its neighbours
+
+from chaoskit.result import Result
+from chaoskit.verbs import Harness
+from tests.servers.roster import BY_ID, GRACE_S, HERE, Server
+
+PAGE = HERE.parents[1] / "docs" / "scorecard.md"
+HEAD = f"""# Scorecard
+
+What servers that we did not write do with the work in flight when they are told to stop, each as its package ships it: 4 clients ask
+for a path that takes 1.5 s, two idle kept-alive connections are open beside, the signal goes to the leader (SIGTERM where the row does
+not say another), the grace is {GRACE_S:g} s, and new requests follow until the last held one has ended.
+
+    python tests/servers/scorecard.py --write
+
+made this page; `tests/servers/test_servers.py` holds every verdict, and asks a second observer, plain blocking sockets without any
+of our code, whether it saw the same. A verdict is about a default under this one question, not about a server's worth: most of
+what fails here passes with a pre-stop wait, or with a handler for the signal.
+
+| server | version | verdict | what it does |
+|---|---|---|---|
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"rows: {', '.join(BY_ID)}")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    parser.add_argument("--report", action="store_true", help="print what chaoskit says of each")
+    given = parser.parse_args(argv)
+    unknown = [name for name in given.names if name not in BY_ID]
+    if unknown or (given.write and given.names):
+        parser.error(f"no such row: {', '.join(unknown)}" if unknown else "--write makes the whole page: name no rows")
+    rows = [BY_ID[name] for name in given.names or BY_ID]
+    missing = [f"{row.id}: {program} is not installed" for row in rows if (program := row.missing())]
+    if missing:
+        parser.error("; ".join(missing))
+    lines = []
+    for row in rows:
+        lines.append(line_of(row, report=given.report))
+        sys.stdout.write(f"{lines[-1]}\n")
+        sys.stdout.flush()
+    if given.write:
+        PAGE.write_text(HEAD + "\n".join(lines) + "\n")
+    return 0
+
+
+def line_of(row: Server, *, report: bool = False) -> str:
+    """Strike one server; its line of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        harness = Harness(run_dir=Path(folder), root=HERE)
+        try:
+            run = row.strike(harness)
+            if report:
+                sys.stdout.write(run.report() + "\n")
+            return f"| {row.says} | {row.version()} | {verdict(run.result)} | {sentence(run.result)} |"
+        finally:
+            harness.close()
+
+
+def verdict(result: Result) -> str:
+    """`pass`, or `fail: no_resets (new_lost)`."""
+    failing = [
+        f"`{check.check}` ({', '.join(dict.fromkeys(each.kind for each in check.findings if each.severity == 'error'))})"
+        for check in result.checks
+        if check.outcome == "fail"
+    ]
+    return f"**{result.outcome}** {', '.join(failing)}".strip()
+
+
+def sentence(result: Result) -> str:
+    """What it did, in words made of the counts."""
+    parts = [_held(result), _new(result), _exit(result)]
+    return f"{'; '.join(part for part in parts if part)}."
+
+
+def _held(result: Result) -> str:
+    held = result.held
+    if held is None:
+        return "Nothing was held"
+    words = [
+        (held.complete, "answered whole"),
+        (held.severed, "severed"),
+        (held.never_accepted, "lost in its backlog"),
+        (held.hung, "left hanging"),
+        (held.error_status, "answered with an error"),
+        (held.clean_503 + held.unclean_503, "answered 503"),
+        (held.not_held, "never reached it"),
+        (held.unproven, "of unknown end"),
+    ]
+    sent = result.strike.sent
+    told = [f"{count} {what}" for count, what in words if count]
+    return f"Of {sent} slow requests {', '.join(told)}"
+
+
+def _new(result: Result) -> str:
+    after = result.after
+    if after is None:
+        return ""
+    words = [
+        (after.complete, "answered"),
+        (after.clean_503 + after.unclean_503, "answered with 503"),
+        (after.other_status, "answered with an error"),
+        (after.refused, "refused"),
+        (after.reset + after.severed, "reset"),
+        (after.hung, "left hanging"),
+    ]
+    told = [what for count, what in words if count]
+    return f"later ones {' or '.join(told)}" if told else "it is gone before a later one"
+
+
+def _exit(result: Result) -> str:
+    ended = result.exit
+    how = f"dies of {ended.signal}" if ended.signal else f"exits with code {ended.code}"
+    if ended.killed_at_deadline:
+        return f"still there at the deadline of {GRACE_S:g} s, and killed"
+    after_s = ended.after_s or 0.0
+    return f"{how} {'at once' if after_s < 0.5 else f'after {after_s:.0f} s'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
