@@ -43,6 +43,7 @@ class Account:
     last_s: float = 0.0
 
     held: list[Exchange] = field(default_factory=list)
+    held_end_s: float | None = None  # when the last held request ended
     after: list[Exchange] = field(default_factory=list)  # those that may be accused, of purpose work, new, readiness
     passing: list[Exchange] = field(default_factory=list)  # a sample of those that cannot
     counts: Counter[str] = field(default_factory=Counter)  # of all after the signal, by End
@@ -145,12 +146,6 @@ class Account:
     def propagates(self) -> bool:
         """Whether the platform goes on sending new work."""
         return self.propagation_s > 0
-
-    @property
-    def held_end_s(self) -> float | None:
-        """When the last held request ended."""
-        ends = [each.ended_s for each in self.held if each.ended_s is not None]
-        return max(ends) if ends else None
 
     @property
     def window_end_s(self) -> float:

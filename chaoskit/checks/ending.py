@@ -38,9 +38,12 @@ class Ending:
             self._after(exchange)
 
     def _hold(self, exchange: Exchange) -> None:
-        self._account.held.append(exchange)
-        if exchange.how is End.GOOD and exchange.ended_s is not None:
-            self._account.durations.add(exchange.ended_s - exchange.opened_s)
+        account, ended_s = self._account, exchange.ended_s
+        account.held.append(exchange)
+        if ended_s is not None:
+            account.held_end_s = max(ended_s, account.held_end_s or ended_s)
+            if exchange.how is End.GOOD:
+                account.durations.add(ended_s - exchange.opened_s)
 
     def _after(self, exchange: Exchange) -> None:
         account = self._account
