@@ -90,7 +90,9 @@ def refuse_in_process(given: object) -> None:
         UsageError: with the `Command` line to write instead.
     """
     if isinstance(given, Command | str) or (
-        isinstance(given, Sequence) and not isinstance(given, bytes) and all(isinstance(word, str | Path) for word in given)
+        isinstance(given, Sequence)
+        and not isinstance(given, bytes)
+        and all(isinstance(word, str | Path) for word in given)
     ):
         return
     kind = type(given)

@@ -21,7 +21,7 @@ _WORD = re.compile(r"\{\{(?P<literal>[A-Za-z_][\w.-]*)\}\}|\{(?P<word>[A-Za-z_][
 _TOKEN = re.compile(r"http://[a-z0-9-]+-[0-9a-f]{12}\.invalid")
 
 
-def resolve(
+def resolve(  # noqa: PLR0913 - everything that may fill a word, each by name
     command: Command,
     *,
     name: str,
@@ -123,7 +123,9 @@ def find_program(name: str, program: str, cwd: Path, path: str) -> str:
         if not found.is_file():
             raise LaunchError(f"'{name}' could not be started: there is no file '{found}'")
         if not os.access(found, os.X_OK):
-            raise LaunchError(f"'{name}' could not be started: '{found}' is not executable (chmod +x, or name its interpreter)")
+            raise LaunchError(
+                f"'{name}' could not be started: '{found}' is not executable (chmod +x, or name its interpreter)"
+            )
         return str(found)
     beside = Path(sys.executable).parent
     found_at = shutil.which(program, path=f"{beside}{os.pathsep}{path}")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import queue
 import signal as signals
 import socket
 import subprocess
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from chaoskit.drivers import ports, watchdog
@@ -55,13 +57,14 @@ class ProcessInstance:
         self._deadline: Sent | None = None
         self._callbacks: list[Callable[[Exit], None]] = []
         self._gone = False
+        self._removing = False
         self._removed = threading.Event()
         self._first: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._last_tree: tuple[tuple[int, str], ...] = ()
         self._link, theirs = socket.socketpair()
         try:
             self._watchdog = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(Path(watchdog.__file__)), str(theirs.fileno())],
+                [sys.executable, "-I", "-S", watchdog.__file__, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -70,13 +73,17 @@ class ProcessInstance:
                 cwd="/",
             )
         except OSError as error:
+            self._link.close()
             raise DriverError(f"the launcher of '{self.name}' could not be started: {error}") from error
         finally:
             theirs.close()
-        launch.log.touch()
         self._thread = threading.Thread(target=self._listen, name=f"chaoskit-{self.name}", daemon=True)
         self._thread.start()
-        self.pid = self._begin(launch)
+        try:
+            self.pid = self._begin(launch)
+        except BaseException:
+            self.remove()
+            raise
 
     @property
     def url(self) -> str:
@@ -101,11 +108,13 @@ class ProcessInstance:
 
     def exit(self) -> Exit | None:
         """See `Instance.exit`."""
+        self._check()
         return self._exit
 
     def wait(self, timeout_s: float) -> Exit | None:
         """See `Instance.wait`."""
         self._exited.wait(timeout_s)
+        self._check()
         return self._exit
 
     def on_exit(self, callback: Callable[[Exit], None]) -> None:
@@ -128,6 +137,7 @@ class ProcessInstance:
 
     def remove(self) -> None:
         """See `Instance.remove`."""
+        self._removing = True
         if not self._gone:
             with contextlib.suppress(DriverError):
                 self._send(do="remove")
@@ -145,19 +155,22 @@ class ProcessInstance:
         if self.port is not None:
             ports.release(self.port)
 
+    def _check(self) -> None:
+        """The leader dies with its launcher (PDEATHSIG), but nobody is left to tell when and how."""
+        if self._gone and self._exit is None and not self._removing:
+            raise DriverError(
+                f"the launcher of '{self.name}' (pid {self._watchdog.pid}) is gone, and with it the system"
+            )
+
     # ---- the link ----------------------------------------------------------------------------------------------
 
     def _begin(self, launch: Launch) -> int:
-        self._send(
-            do="launch", argv=list(launch.argv), env=launch.env, cwd=str(launch.cwd), log=str(launch.log)
-        )
+        self._send(do="launch", argv=list(launch.argv), env=launch.env, cwd=str(launch.cwd), log=str(launch.log))
         try:
             answer = self._first.get(timeout=ANSWER_S)
         except queue.Empty:
-            self.remove()
             raise DriverError(f"the launcher of '{self.name}' did not answer in {ANSWER_S:g} s") from None
         if "pid" not in answer:
-            self.remove()
             raise LaunchError(f"'{self.name}' could not be started: {answer.get('failed', 'its launcher ended')}")
         return int(answer["pid"])
 
@@ -174,8 +187,9 @@ class ProcessInstance:
         self._answers[number] = mine
         try:
             self._send(id=number, **message)
-            wait_s = ANSWER_S + max(0.0, float(str(message["at"])) - _now()) if message.get("at") is not None else ANSWER_S
-            answer = mine.get(timeout=wait_s)
+            at = message.get("at")
+            ahead_s = max(0.0, at - time.monotonic()) if isinstance(at, float) else 0.0
+            answer = mine.get(timeout=ANSWER_S + ahead_s)
         except queue.Empty:
             raise DriverError(f"the launcher of '{self.name}' did not answer") from None
         finally:
@@ -201,6 +215,7 @@ class ProcessInstance:
         for waiting in list(self._answers.values()):
             waiting.put({"lost": True})
         self._removed.set()
+        self._exited.set()  # nobody waits for news that cannot come
 
     def _take(self, message: dict[str, Any]) -> None:
         if "pid" in message or "failed" in message:
@@ -226,10 +241,7 @@ class ProcessInstance:
             callbacks, self._callbacks = self._callbacks, []
         self._exited.set()
         for callback in callbacks:
-            callback(ended)
-
-
-def _now() -> float:
-    import time
-
-    return time.monotonic()
+            try:
+                callback(ended)
+            except Exception:  # noqa: BLE001 - a bad callback must not take the link to the launcher down
+                traceback.print_exc()

@@ -54,7 +54,13 @@ def await_ready(instance: Instance, ready: Ready, *, timeout_s: float, warm_up_s
 def _words(ready: Ready) -> str:
     if ready is None:
         return "no readiness was asked for"
-    return f"GET {ready}" if isinstance(ready, str) and ready.startswith("/") else ready if isinstance(ready, str) else "a callable"
+    return (
+        f"GET {ready}"
+        if isinstance(ready, str) and ready.startswith("/")
+        else ready
+        if isinstance(ready, str)
+        else "a callable"
+    )
 
 
 def _race(instance: Instance) -> None:

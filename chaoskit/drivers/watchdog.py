@@ -1,10 +1,12 @@
 """The launcher: parent of one system, keeper of its deadline, and its end when the harness dies.
 
-A program of its own (stdlib only, `python -I -S watchdog.py FD`). It is a child subreaper on Linux, so every
-descendant of the system, a daemonised one too, stays its own descendant: the tree is exactly what is below this
-process. It speaks JSON lines over the socket FD; the end of that socket means that the harness is gone, and then
-everything is killed. The leader stays a zombie until the end, so that no signal can ever reach a recycled pid.
+A program of its own (stdlib only, `python -I -S watchdog.py FD HARNESS_PID`). It is a child subreaper on Linux, so
+every descendant of the system, a daemonised one too, stays its own descendant: the tree is exactly what is below this
+process. It speaks JSON lines over the socket FD; the end of that socket, or of the harness, means that everything is
+killed. The leader stays a zombie until the end, so that no signal can ever reach a recycled pid.
 """
+
+from __future__ import annotations
 
 import contextlib
 import ctypes
@@ -12,98 +14,171 @@ import json
 import os
 import select
 import signal
-import socket
 import sys
 import time
+
+TYPE_CHECKING = False  # `typing` itself costs milliseconds of every launch
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple, NoReturn
+
+    class Row(NamedTuple):
+        """One process: its parent, its group, whether it has ended but was not collected, when it began."""
+
+        parent: int
+        group: int
+        zombie: bool
+        began: str
+
+else:
+    from collections import namedtuple
+
+    Row = namedtuple("Row", "parent group zombie began")  # noqa: PYI024 - see TYPE_CHECKING
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
 SPIN_S = 0.0012  # the last part of a wait is spun: a sleep alone wakes 0.1 to 3 ms late
+LOOK_S = 0.015  # this long before an instant it is looked up who will get the signal
+IDLE_S = 1.0
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 LINUX = sys.platform == "linux"
+REFORKS = 5  # a tree that still lives after so many kills is killed as it is, without freezing it first
+ROUNDS = 200
+SOON = 20
+COLUMNS = 9  # of `ps`: pid, ppid, pgid, stat and the five words of the start
+ASK_WAITID = hasattr(os, "waitid")  # macOS has it from Python 3.13
 
 
-def prctl(option, value):
+def prctl(option: int, value: int) -> None:
+    """Set a process attribute on Linux, do nothing elsewhere."""
     if LINUX:
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def parent_and_state(pid):
-    """(parent, state, group, session) from /proc, None where the process is gone."""
+def _read(path: str, most: int) -> bytes:
+    """The beginning of a file of /proc; empty where its process is gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
-        return None
-    return int(fields[1]), fields[0], int(fields[2]), int(fields[3])
-
-
-def process_name(pid):
+        return b""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read(4096).split(b"\0")
-        return " ".join(word.decode(errors="replace") for word in words if word)[:120] or f"pid {pid}"
+        return os.read(descriptor, most)
     except OSError:
-        return f"pid {pid}"
+        return b""
+    finally:
+        os.close(descriptor)
 
 
-def table():
-    """{pid: parent} of all living processes; zombies do not count."""
-    if LINUX:
-        found = {}
-        for name in os.listdir("/proc"):
-            if name.isdigit() and (stat := parent_and_state(name)) is not None and stat[1] not in (b"Z", b"X"):
-                found[int(name)] = stat[0]
-        return found
+def process_name(pid: int) -> str:
+    """Its command line, at most 120 characters."""
+    words = [word.decode(errors="replace") for word in _read(f"/proc/{pid}/cmdline", 4096).split(b"\0") if word]
+    return " ".join(words)[:120] or f"pid {pid}"
+
+
+def table() -> dict[int, Row]:
+    """All processes of this machine."""
+    if not LINUX:
+        return _table_of_ps()
+    found = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib costs milliseconds of every launch
+        if name.isdigit():
+            fields = _read(f"/proc/{name}/stat", 1024).rpartition(b")")[2].split()
+            if len(fields) > 19:  # noqa: PLR2004 - proc(5): field 22, the start, is the 20th behind the name
+                zombie = fields[0] in (b"Z", b"X")
+                found[int(name)] = Row(int(fields[1]), int(fields[2]), zombie, fields[19].decode())
+    return found
+
+
+def _table_of_ps() -> dict[int, Row]:
     import subprocess  # only where there is no /proc
 
-    lines = subprocess.run(["ps", "-axo", "pid=,ppid=,stat="], capture_output=True, text=True, check=False).stdout
-    rows = (line.split() for line in lines.splitlines())
-    return {int(row[0]): int(row[1]) for row in rows if len(row) == 3 and not row[2].startswith("Z")}
+    command = ["ps", "-axo", "pid=,ppid=,pgid=,stat=,lstart="]
+    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    rows = [words for words in map(str.split, lines) if len(words) >= COLUMNS]
+    return {int(row[0]): Row(int(row[1]), int(row[2]), row[3].startswith("Z"), " ".join(row[4:])) for row in rows}
+
+
+def below(top: int, rows: dict[int, Row]) -> list[int]:
+    """The processes below `top`, zombies too, parents before their children."""
+    children: dict[int, list[int]] = {}
+    for pid, row in rows.items():
+        children.setdefault(row.parent, []).append(pid)
+    found = [top]
+    for pid in found:
+        found.extend(child for child in children.get(pid, ()) if child != pid)
+    return found[1:]
+
+
+def become(message: dict[str, Any], failed_w: int) -> NoReturn:
+    """Turn the forked child into the leader; what goes wrong is told through the pipe, which exec closes."""
+    argv = message["argv"]
+    try:
+        os.setsid()
+        for ignored in (*IGNORED, signal.SIGXFSZ):
+            signal.signal(ignored, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the harness may have blocked some
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        null = os.open(os.devnull, os.O_RDONLY)
+        log = os.open(message["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        for number, descriptor in enumerate((null, log, log)):
+            os.dup2(descriptor, number)
+        os.chdir(message["cwd"])
+        os.execve(argv[0], argv, message["env"])  # noqa: S606 - no shell is the point; every other descriptor closes
+    except Exception as error:  # noqa: BLE001 - whatever it is, the harness must hear of it
+        why = f"{error.strerror}: {error.filename or argv[0]}" if isinstance(error, OSError) else str(error)
+        os.write(failed_w, why.encode(errors="replace"))
+    finally:
+        os._exit(127)
 
 
 class Watchdog:
-    def __init__(self, link):
+    """One launcher: what it started, what it was told to do, and when."""
+
+    def __init__(self, link: int, harness: int) -> None:
         self.link = link
+        self.harness = harness
         self.buffer = b""
         self.leader = 0
         self.pidfd = -1
         self.ended = False
-        self.known = set()
-        self.planned = []  # (instant, message)
-        self.deadline = None
+        self.known: dict[int, str] = {}  # without a subreaper a daemonised process is ours if it was seen before
+        self.planned: list[dict[str, Any]] = []
         self.over = False
 
     # ---- talking ----
 
-    def tell(self, **message):
+    def tell(self, **message: object) -> None:
+        """One line to the harness, if it is still there."""
+        line = json.dumps(message).encode() + b"\n"
         with contextlib.suppress(OSError):
-            self.link.sendall(json.dumps(message).encode() + b"\n")
+            while line:
+                line = line[os.write(self.link, line) :]
 
-    def read(self):
+    def read(self) -> bool:
+        """Obey what has arrived; False at the end of the socket."""
         try:
-            piece = self.link.recv(1 << 16)
+            piece = os.read(self.link, 1 << 16)
         except OSError:
             piece = b""
-        if not piece:
-            return False
-        self.buffer += piece
-        while b"\n" in self.buffer:
-            line, _, self.buffer = self.buffer.partition(b"\n")
+        *lines, self.buffer = (self.buffer + piece).split(b"\n")
+        for line in lines:
             self.obey(json.loads(line))
-        return True
+        return bool(piece)
 
-    def obey(self, message):
+    def obey(self, message: dict[str, Any]) -> None:
+        """Do, or plan, what the harness asks for."""
         verb = message["do"]
         if verb == "launch":
             self.launch(message)
+        elif verb == "signal" and message["at"] is None:
+            self.reap()  # a leader whose end was not noticed yet would take the signal as a zombie
+            self.signal(message, self.receivers(message["to"]))
         elif verb == "signal":
-            if message["at"] is None:
-                self.signal(message)
-            else:
-                self.planned.append((message["at"], message))
+            self.planned.append(message)
         elif verb == "kill_at":
-            self.deadline = message["at"]
+            self.planned = [each for each in self.planned if each["do"] != "kill_at"]
+            if message["at"] is not None:
+                self.planned.append({**message, "to": "all", "signal": int(signal.SIGKILL)})
         elif verb == "tree":
             self.tell(tree=[(pid, process_name(pid)) for pid in self.tree()], id=message["id"])
         elif verb == "remove":
@@ -111,14 +186,13 @@ class Watchdog:
 
     # ---- the system ----
 
-    def launch(self, message):
+    def launch(self, message: dict[str, Any]) -> None:
+        """Fork and exec the leader; tells its pid, or why there is none."""
         failed_r, failed_w = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self.become(message, failed_w)
+            become(message, failed_w)
         os.close(failed_w)
-        self.leader = pid
-        self.known.add(pid)
         trouble = b""
         while piece := os.read(failed_r, 4096):
             trouble += piece
@@ -129,117 +203,125 @@ class Watchdog:
             self.tell(failed=trouble.decode(errors="replace"))
             self.over = True
             return
+        self.leader = pid
         if hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):
                 self.pidfd = os.pidfd_open(pid)
         self.tell(pid=pid)
 
-    def become(self, message, failed_w):
-        """Turn the forked child into the leader; tells what went wrong through the pipe, which exec closes."""
-        try:
-            os.setsid()
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-                signal.signal(number, signal.SIG_DFL)
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            null = os.open(os.devnull, os.O_RDONLY)
-            log = os.open(message["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            os.dup2(null, 0)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
-            os.chdir(message["cwd"])
-            os.set_inheritable(failed_w, False)
-            os.closerange(3, failed_w)
-            os.closerange(failed_w + 1, 256)
-            os.execve(message["argv"][0], message["argv"], message["env"])
-        except OSError as error:
-            os.write(failed_w, f"{error.strerror}: {error.filename or message['argv'][0]}".encode())
-        finally:
-            os._exit(127)
+    def tree(self) -> list[int]:
+        """Living pids of the system, the leader first."""
+        rows = table()
+        found = below(os.getpid(), rows)
+        if not LINUX:
+            seen = set(found)
+            found += [
+                pid for pid, began in self.known.items() if pid not in seen and pid in rows and rows[pid].began == began
+            ]
+            self.known = {pid: rows[pid].began for pid in found}
+        return sorted((pid for pid in found if not rows[pid].zombie), key=lambda pid: pid != self.leader)
 
-    def tree(self):
-        """Living pids of the system, leader first: what is below this process, or was started by what was."""
-        parents = table()
-        found = []
-        for pid in sorted(parents):
-            at = pid
-            for _ in range(200):
-                if at == os.getpid() and pid != at:
-                    found.append(pid)
-                    break
-                if at not in parents or at <= 1:
-                    break
-                at = parents[at]
-        if not LINUX:  # no subreaper: a daemonised child is known only when it was seen before
-            found.extend(pid for pid in self.known if pid in parents and pid not in found)
-        self.known.update(found)
-        return sorted(found, key=lambda pid: pid != self.leader)
-
-    def send(self, number, to):
-        """(pids, instant, path) of what was signalled."""
+    def receivers(self, to: str) -> list[int]:
+        """Whom a signal would reach now, the leader first."""
         if to == "all":
-            pids = []
-            sent_at = time.monotonic()
-            for pid in self.tree():
-                with contextlib.suppress(OSError):
-                    os.kill(pid, number)  # below us and unreaped by us, or just gone
-                    pids.append(pid)
-            return pids, sent_at, "kill"
-        if self.ended:
-            return [], time.monotonic(), "none"
+            return self.tree()
         if to == "group":
-            before = time.monotonic()
-            try:
-                os.killpg(self.leader, number)
+            rows = table()
+            members = [pid for pid, row in rows.items() if row.group == self.leader and not row.zombie]
+            return sorted(members, key=lambda pid: pid != self.leader)
+        return [] if self.ended else [self.leader]
+
+    def send(self, number: int, to: str, pids: list[int]) -> tuple[list[int], float, str]:
+        """(pids, instant just before the first call, call)."""
+        if to == "group":
+            sent_at = time.monotonic()
+            try:  # the leader's zombie keeps the group's number from being given away, where waitid could leave it
+                if pids and (ASK_WAITID or not self.ended):
+                    os.killpg(self.leader, number)
+                    return pids, sent_at, "killpg"
             except OSError:
-                return [], before, "killpg"
-            return [self.leader], time.monotonic(), "killpg"
-        try:
-            if self.pidfd >= 0:
-                signal.pidfd_send_signal(self.pidfd, number)
-            else:
-                os.kill(self.leader, number)
-        except OSError:
-            return [], time.monotonic(), "none"
-        return [self.leader], time.monotonic(), "pidfd" if self.pidfd >= 0 else "kill"
+                pass
+            return [], sent_at, "killpg"
+        reached = []
+        sent_at = time.monotonic()
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                if pid != self.leader:
+                    os.kill(pid, number)
+                elif self.ended:
+                    continue
+                elif self.pidfd >= 0:
+                    signal.pidfd_send_signal(self.pidfd, number)
+                else:
+                    os.kill(pid, number)  # not collected yet, so not recycled
+                reached.append(pid)
+        return reached, sent_at, "pidfd" if self.pidfd >= 0 and to == "leader" else "kill"
 
-    def signal(self, message):
-        pids, sent_at, path = self.send(message["signal"], message["to"])
-        self.tell(sent=pids, at=sent_at, path=path, id=message["id"])
+    def signal(self, message: dict[str, Any], pids: list[int]) -> None:
+        """Send to these, and to whoever was forked meanwhile; tell to whom."""
+        number, to = message["signal"], message["to"]
+        reached, sent_at, path = self.send(number, to, pids)
+        if to == "all":
+            late = [pid for pid in self.tree() if pid not in reached]
+            reached += self.send(number, to, late)[0]
+        if message["do"] == "kill_at":
+            self.tell(deadline=reached, at=sent_at, path=path)
+            self.end_all()
+        else:
+            self.tell(sent=reached, at=sent_at, path=path, id=message["id"])
 
-    def reap(self):
+    def reap(self) -> None:
         """Collect everybody but the leader, whose pid must not be recycled; notice when the leader has ended."""
         if self.leader and not self.ended:
-            info = None
-            with contextlib.suppress(OSError):
-                info = os.waitid(os.P_PID, self.leader, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if info is not None:
-                at = time.monotonic()
-                self.ended = True
-                by_signal = info.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
-                self.tell(exit=info.si_status, by_signal=by_signal, at=at)
-        if not LINUX:
-            return
-        for _ in range(1000):
-            info = None
-            with contextlib.suppress(OSError):
-                info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if info is None or info.si_pid == self.leader:
-                if info is not None:
-                    self.reap_orphans()
-                return
-            with contextlib.suppress(OSError):
-                os.waitpid(info.si_pid, os.WNOHANG)
+            self.look_at_leader()
+        if self.leader and LINUX and ASK_WAITID:
+            self.reap_others()
 
-    def reap_orphans(self):
-        """Behind the leader's zombie others may wait: they are known by number."""
-        for pid in list(self.known):
-            if pid != self.leader:
-                with contextlib.suppress(OSError):
-                    os.waitpid(pid, os.WNOHANG)
+    def look_at_leader(self) -> None:
+        """Tell its end once; where the system can, without collecting it."""
+        try:
+            if ASK_WAITID:
+                info = os.waitid(os.P_PID, self.leader, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if info is None:
+                    return
+                status, by_signal = info.si_status, info.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+            else:
+                pid, raw = os.waitpid(self.leader, os.WNOHANG)
+                if pid == 0:
+                    return
+                by_signal = os.WIFSIGNALED(raw)
+                status = os.WTERMSIG(raw) if by_signal else os.WEXITSTATUS(raw)
+        except OSError:
+            return
+        self.ended = True
+        self.tell(exit=status, by_signal=by_signal, at=time.monotonic())
+
+    def reap_others(self) -> None:
+        """Collect orphans that came to us. The leader's zombie may stand before theirs: then the table names them."""
+        for _ in range(1000):
+            try:
+                info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except OSError:
+                return
+            if info is None:
+                return
+            if info.si_pid == self.leader:
+                break
+            self.collect(info.si_pid)
+        me = os.getpid()
+        for pid, row in table().items():
+            if row.zombie and row.parent == me and pid != self.leader:
+                self.collect(pid)
+
+    def collect(self, pid: int) -> None:
+        """Take a zombie away."""
+        with contextlib.suppress(OSError):
+            os.waitpid(pid, os.WNOHANG)
 
     # ---- the loop ----
 
-    def run(self):
+    def run(self) -> None:
+        """Serve until told to remove, or until the harness is gone; then leave nothing."""
         wake_r, wake_w = os.pipe()
         os.set_blocking(wake_w, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -247,63 +329,81 @@ class Watchdog:
         poller = select.poll()
         poller.register(self.link, select.POLLIN)
         poller.register(wake_r, select.POLLIN)
+        gone = self.watch_harness(poller)
         while not self.over:
-            now = time.monotonic()
-            due = [each[0] for each in self.planned] + ([self.deadline] if self.deadline is not None else [])
-            left = min(due) - now if due else 1.0
-            if left <= SPIN_S and due:
-                self.fire(min(due))
+            wait_s = self.prepare()
+            if wait_s <= 0:
+                self.fire()
                 continue
-            for fd, _ in poller.poll(max(0, int((min(left, 1.0) - SPIN_S) * 1000))):
+            for fd, _ in poller.poll(int(min(wait_s, IDLE_S) * 1000)):
                 if fd == wake_r:
                     os.read(wake_r, 4096)
-                elif not self.read():
+                elif fd == gone or not self.read():
                     self.over = True
+            self.over = self.over or os.getppid() != self.harness
             self.reap()
         self.remove()
 
-    def fire(self, at):
-        while time.monotonic() < at:
+    def watch_harness(self, poller: select.poll) -> int:
+        """Be woken by the harness' end too: a process that it forked may keep its end of the socket open."""
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                pidfd = os.pidfd_open(self.harness)
+                poller.register(pidfd, select.POLLIN)
+                return pidfd
+        return -1
+
+    def prepare(self) -> float:
+        """Look up whom the next signals will reach; how long there is time for other things, 0 when one is due."""
+        wait_s = IDLE_S
+        for each in self.planned:
+            left_s = each["at"] - time.monotonic()
+            if left_s <= LOOK_S and "pids" not in each:
+                each["pids"] = self.receivers(each["to"])
+                left_s = each["at"] - time.monotonic()
+            wait_s = min(wait_s, left_s - (SPIN_S if "pids" in each else LOOK_S))
+        return wait_s
+
+    def fire(self) -> None:
+        """Do the next planned thing at its instant."""
+        message = min(self.planned, key=lambda each: float(each["at"]))
+        self.planned.remove(message)
+        while time.monotonic() < message["at"]:
             pass
-        if self.deadline is not None and self.deadline <= at:
-            self.deadline = None
-            pids, sent_at, path = self.send(signal.SIGKILL, "all")
-            self.tell(deadline=pids, at=sent_at, path=path)
-        for planned in [each for each in self.planned if each[0] <= at]:
-            self.planned.remove(planned)
-            self.signal(planned[1])
+        self.reap()
+        self.signal(message, message["pids"])
         self.reap()
 
-    def remove(self):
+    def end_all(self) -> None:
         """SIGKILL until nothing is left: a tree that forks while it dies is frozen first."""
-        for attempt in range(200):
+        for attempt in range(ROUNDS):
+            self.reap()
             left = self.tree()
             if not left:
-                break
-            if attempt < 5:
-                for pid in left:
-                    with contextlib.suppress(OSError):
-                        os.kill(pid, signal.SIGSTOP)
+                return
+            if attempt < REFORKS:
+                self.send(signal.SIGSTOP, "all", left)
                 left = self.tree()
-            for pid in left:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-            for pid in left:
-                if pid != self.leader:
-                    with contextlib.suppress(OSError):
-                        os.waitpid(pid, os.WNOHANG)
-            time.sleep(0.001 if attempt < 20 else 0.02)
+            self.send(signal.SIGKILL, "all", left)
+            time.sleep(0.001 if attempt < SOON else 0.02)
+
+    def remove(self) -> None:
+        """Leave nothing, not even zombies."""
+        self.end_all()
         self.reap()
-        with contextlib.suppress(OSError):
-            os.waitpid(self.leader, os.WNOHANG)
+        if self.leader:
+            self.collect(self.leader)
         self.tell(removed=True)
 
 
-def main():
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+def main() -> None:
+    """Begin: the harness' signals from a terminal are not for this process."""
+    for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    Watchdog(socket.socket(fileno=int(sys.argv[1]))).run()
+    link = int(sys.argv[1])
+    os.set_inheritable(link, False)  # noqa: FBT003 - a system that held it would keep this process from seeing its end
+    Watchdog(link, int(sys.argv[2])).run()
 
 
 if __name__ == "__main__":
