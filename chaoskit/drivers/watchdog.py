@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import select
@@ -125,10 +126,16 @@ def become(message: dict[str, Any], failed_w: int) -> NoReturn:
         os.chdir(message["cwd"])
         os.execve(argv[0], argv, message["env"])  # noqa: S606 - no shell is the point; every other descriptor closes
     except Exception as error:  # noqa: BLE001 - whatever it is, the harness must hear of it
-        why = f"{error.strerror}: {error.filename or argv[0]}" if isinstance(error, OSError) else str(error)
-        os.write(failed_w, why.encode(errors="replace"))
+        os.write(failed_w, _why(error, argv[0]).encode(errors="replace"))
     finally:
         os._exit(127)
+
+
+def _why(error: Exception, program: str) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    hint = " (a script says its interpreter in its first line: #!/bin/sh)" if error.errno == errno.ENOEXEC else ""
+    return f"{error.strerror}: {error.filename or program}{hint}"
 
 
 class Watchdog:
@@ -389,11 +396,21 @@ class Watchdog:
 
     def remove(self) -> None:
         """Leave nothing, not even zombies."""
-        self.end_all()
-        self.reap()
-        if self.leader:
-            self.collect(self.leader)
+        for _ in range(ROUNDS):
+            self.end_all()
+            self.reap()
+            if self.childless():
+                break
         self.tell(removed=True)
+
+    def childless(self) -> bool:
+        """Collect all; whether the kernel says that nobody is left: a table read while its processes fork may miss one."""
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return True
+        return False
 
 
 def main() -> None:
