@@ -9,6 +9,7 @@ from chaoskit.checks.account import EARLY_S, TOLERANCE_S, Account
 from chaoskit.checks.exchange import End, Exchange
 from chaoskit.checks.fold import account_of
 from chaoskit.checks.ledger import Fate, Held, ledger_of
+from chaoskit.checks.losses import LISTENER_RACE_S
 from chaoskit.checks.ruling import not_struck, rule
 from chaoskit.checks.verdict import Finding, Verdict, passed, unknown
 from chaoskit.checks.words import cited, many, new_ones, routes, seconds, was
@@ -91,12 +92,15 @@ def _new(account: Account) -> list[Finding]:
 
 
 def _is_the_fronts(account: Account, exchange: Exchange) -> bool:
-    """A front's own word for a refused connection, where the struck instance may refuse."""
+    """A front's own word for a refused connection, where the struck instance may refuse.
+
+    One that was sent while the listener was still open waited in the backlog: that was the struck instance's to answer.
+    """
     closed = account.listener_closed_s
     if not account.through_front or account.propagates or account.disposition(exchange) == "reject" or closed is None:
         return False
     error = exchange.how in (End.ERROR, End.UNCLEAN_503)
-    return error and exchange.ended_s is not None and exchange.ended_s >= closed[0]
+    return error and exchange.opened_s >= closed[0] - LISTENER_RACE_S
 
 
 def _is_new_work(account: Account, exchange: Exchange) -> bool:

@@ -211,7 +211,15 @@ SERVERS = (
         command=f"{GUNICORN} --threads 8",
         program="gunicorn",
         front=True,
+        fails={"rejects_cleanly": kinds("error_status")},
     ),
-    Server(id="uvicorn-behind-nginx", says="uvicorn behind nginx", command=UVICORN, program="uvicorn", front=True),
+    Server(
+        id="uvicorn-behind-nginx",
+        says="uvicorn, behind nginx",
+        command=UVICORN,
+        program="uvicorn",
+        front=True,
+        warns=kinds("deployment_loss"),
+    ),
 )
 BY_ID: Mapping[str, Server] = {each.id: each for each in SERVERS}

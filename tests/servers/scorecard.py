@@ -9,14 +9,18 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, it finds its neighbours
 
-from chaoskit.result import Result
-from chaoskit.verbs import Harness
+from chaoskit.checks.exchange import End
+from chaoskit.checks.fold import account_of
+from chaoskit.result import HeldResult, Result
+from chaoskit.verbs import Harness, Run
 from tests.servers.roster import BY_ID, GRACE_S, HERE, Server
 
+AT_ONCE_S = 0.5
 PAGE = HERE.parents[1] / "docs" / "scorecard.md"
 HEAD = f"""# Scorecard
 
@@ -67,7 +71,7 @@ def line_of(row: Server, *, report: bool = False) -> str:
             run = row.strike(harness)
             if report:
                 sys.stdout.write(run.report() + "\n")
-            return f"| {row.says} | {row.version()} | {verdict(run.result)} | {sentence(run.result)} |"
+            return f"| {row.says} | {row.version()} | {verdict(run.result)} | {sentence(run)} |"
         finally:
             harness.close()
 
@@ -82,16 +86,13 @@ def verdict(result: Result) -> str:
     return f"**{result.outcome}** {', '.join(failing)}".strip()
 
 
-def sentence(result: Result) -> str:
-    """What it did, in words made of the counts."""
-    parts = [_held(result), _new(result), _exit(result)]
-    return f"{'; '.join(part for part in parts if part)}."
+def sentence(run: Run) -> str:
+    """What it did, in words made of the facts."""
+    return f"{'; '.join((_held(run.result), _later(run), _exit(run)))}."
 
 
 def _held(result: Result) -> str:
-    held = result.held
-    if held is None:
-        return "Nothing was held"
+    held = result.held or HeldResult()
     words = [
         (held.complete, "answered whole"),
         (held.severed, "severed"),
@@ -102,34 +103,40 @@ def _held(result: Result) -> str:
         (held.not_held, "never reached it"),
         (held.unproven, "of unknown end"),
     ]
-    sent = result.strike.sent
     told = [f"{count} {what}" for count, what in words if count]
-    return f"Of {sent} slow requests {', '.join(told)}"
+    return f"of {result.strike.sent} slow requests {', '.join(told)}"
 
 
-def _new(result: Result) -> str:
-    after = result.after
-    if after is None:
-        return ""
-    words = [
-        (after.complete, "answered"),
-        (after.clean_503 + after.unclean_503, "answered with 503"),
-        (after.other_status, "answered with an error"),
-        (after.refused, "refused"),
-        (after.reset + after.severed, "reset"),
-        (after.hung, "left hanging"),
-    ]
-    told = [what for count, what in words if count]
-    return f"later ones {' or '.join(told)}" if told else "it is gone before a later one"
+def _later(run: Run) -> str:
+    """New work: readiness probes, of which there are many, would hide it."""
+    later = [each for each in account_of(run.history).after if each.purpose in ("work", "new")]
+    words = {
+        End.GOOD: "answered",
+        End.CLEAN_503: "answered 503",
+        End.UNCLEAN_503: "answered 503",
+        End.ERROR: "got an error",
+        End.REFUSED: "refused",
+        End.NO_BYTE: "reset",
+        End.CUT: "severed",
+        End.HUNG: "left hanging",
+    }
+    counts = Counter(words.get(each.how, str(each.how)) for each in later)
+    if not later:
+        return "gone before a later one came"
+    return f"later ones {', '.join(what if len(counts) == 1 else f'{count} {what}' for what, count in counts.items())}"
 
 
-def _exit(result: Result) -> str:
-    ended = result.exit
-    how = f"dies of {ended.signal}" if ended.signal else f"exits with code {ended.code}"
+def _exit(run: Run) -> str:
+    ended, account = run.result.exit, account_of(run.history)
     if ended.killed_at_deadline:
         return f"still there at the deadline of {GRACE_S:g} s, and killed"
+    how = f"ended by {ended.signal}" if ended.signal else f"exit code {ended.code}"
     after_s = ended.after_s or 0.0
-    return f"{how} {'at once' if after_s < 0.5 else f'after {after_s:.0f} s'}"
+    answers = [each.ended_s for each in account.held if each.how is End.GOOD and each.ended_s is not None]
+    if not answers or after_s < AT_ONCE_S:
+        return f"{how} {'at once' if after_s < AT_ONCE_S else f'after {after_s:.0f} s'}"
+    wait_s = account.stop_s + after_s - max(answers)
+    return f"{how} right after the last answer" if wait_s < AT_ONCE_S else f"{how} {wait_s:.0f} s after the last answer"
 
 
 if __name__ == "__main__":

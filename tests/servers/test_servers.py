@@ -57,7 +57,7 @@ def test_a_real_server_gets_the_verdict_that_its_behaviour_deserves(row: Server,
     warned = {each.kind for check in run.result.checks for each in check.findings if each.severity == "warning"}
     assert row.warns <= warned, report
     assert verdict(run.result).startswith(f"**{run.outcome}**")
-    assert sentence(run.result).endswith(".")
+    assert sentence(run).endswith(".")
 
 
 @pytest.mark.parametrize("row", DIRECT, ids=[each.id for each in DIRECT])
