@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from chaoskit.drivers.base import Exit, Instance
@@ -14,6 +15,8 @@ from chaoskit.errors import LaunchError, NotReady
 EVERY_S = 0.02
 GOOD_ANSWERS = 2  # EXPERIENCE: a path is ready with two good answers; one may come from a process about to fork
 TAIL_LINES = 30
+TAIL_BYTES = 8192
+PIECE_BYTES = 1 << 16
 
 
 class PortTaken(LaunchError):
@@ -32,9 +35,10 @@ def await_ready(instance: Instance, ready: Ready, *, timeout_s: float, warm_up_s
     last = "nothing was tried yet"
     good = 0
     how = _words(ready)
+    ask = _question(instance, ready)
     while True:
         _race(instance)
-        ok, last = _ask(instance, ready)
+        ok, last = ask()
         good = good + 1 if ok else 0
         if good >= (GOOD_ANSWERS if isinstance(ready, str) and ready.startswith("/") else 1):
             break
@@ -54,13 +58,9 @@ def await_ready(instance: Instance, ready: Ready, *, timeout_s: float, warm_up_s
 def _words(ready: Ready) -> str:
     if ready is None:
         return "no readiness was asked for"
-    return (
-        f"GET {ready}"
-        if isinstance(ready, str) and ready.startswith("/")
-        else ready
-        if isinstance(ready, str)
-        else "a callable"
-    )
+    if callable(ready):
+        return "a callable"
+    return f"GET {ready}" if ready.startswith("/") else ready
 
 
 def _race(instance: Instance) -> None:
@@ -82,32 +82,53 @@ def tail(log: Path, lines: int = TAIL_LINES) -> str:
     try:
         with log.open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - 8192))
-            text = file.read().decode(errors="replace")
+            file.seek(max(0, file.tell() - TAIL_BYTES))
+            text = file.read(TAIL_BYTES).decode(errors="replace")
     except OSError:
         return "(nothing)"
     kept = [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
     return "\n" + "\n".join(f"    {line}" for line in kept) + "\n" if kept else "(nothing)"
 
 
-def _ask(instance: Instance, ready: Ready) -> tuple[bool, str]:
+def _question(instance: Instance, ready: Ready) -> Callable[[], tuple[bool, str]]:
+    """Asks once: (ready, what was answered)."""
     if ready is None:
-        return True, ""
+        return lambda: (True, "")
     if callable(ready):
-        answer = ready(instance.url if instance.port is not None else "")
-        return bool(answer), f"the callable returned {answer!r}"
+        return lambda: _called(ready, instance)
     if ready.startswith("log:"):
-        wanted = ready.removeprefix("log:")
-        return _log_has(instance.log, wanted), f"no line with '{wanted}' in its log"
+        line = _LogLine(instance.log, ready.removeprefix("log:"))
+        return lambda: (line.seen(), f"no line with '{ready.removeprefix('log:')}' in its log")
     if instance.port is None:
-        return False, "it has no port: use {port} in its command, or give port="
-    return _tcp(instance) if ready == "tcp" else _get(instance, ready)
+        return lambda: (False, "it has no port: use {port} in its command, or give port=")
+    return lambda: _tcp(instance) if ready == "tcp" else _get(instance, ready)
 
 
-def _log_has(log: Path, wanted: str) -> bool:
-    try:
-        return wanted.encode() in log.read_bytes()
-    except OSError:
+def _called(ready: Callable[[str], bool], instance: Instance) -> tuple[bool, str]:
+    answer = ready(instance.url if instance.port is not None else "")
+    return bool(answer), f"the callable returned {answer!r}"
+
+
+class _LogLine:
+    """Whether a text has been written: every look reads only what is new."""
+
+    def __init__(self, log: Path, text: str) -> None:
+        self._log = log
+        self._wanted = text.encode()
+        self._read = 0
+        self._rest = b""
+
+    def seen(self) -> bool:
+        try:
+            with self._log.open("rb") as file:
+                file.seek(self._read)
+                while piece := file.read(PIECE_BYTES):
+                    self._read += len(piece)
+                    if self._wanted in self._rest + piece:
+                        return True
+                    self._rest = (self._rest + piece)[-len(self._wanted) :]
+        except OSError:
+            pass
         return False
 
 

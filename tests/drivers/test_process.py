@@ -209,7 +209,9 @@ while True:
     assert instance.wait(10) is not None  # the leader is long gone, its line goes on
     until(lambda: instance.tree() != ())
     instance.remove()
-    assert [process.pid for process in psutil.process_iter(["cmdline"]) if marker in (process.info["cmdline"] or ())] == []
+    assert [
+        process.pid for process in psutil.process_iter(["cmdline"]) if marker in (process.info["cmdline"] or ())
+    ] == []
 
 
 def test_orphans_behind_the_zombie_of_the_leader_are_collected(start: Start) -> None:
@@ -242,7 +244,8 @@ def zombies_below(parent: int) -> set[int]:
 
 
 @pytest.mark.parametrize(
-    ("program", "why"), [("/nowhere/serve", "No such file or directory: /nowhere/serve"), ("{tmp}/plain", "Permission denied")]
+    ("program", "why"),
+    [("/nowhere/serve", "No such file or directory: /nowhere/serve"), ("{tmp}/plain", "Permission denied")],
 )
 def test_what_cannot_be_executed_is_told_with_its_reason(start: Start, tmp_path: Path, program: str, why: str) -> None:
     (tmp_path / "plain").write_text("no program")
@@ -253,7 +256,7 @@ def test_what_cannot_be_executed_is_told_with_its_reason(start: Start, tmp_path:
 def test_a_script_without_an_interpreter_line_is_told_with_what_to_do(start: Start, tmp_path: Path) -> None:
     (tmp_path / "serve").write_text("echo hello")
     (tmp_path / "serve").chmod(0o755)
-    with pytest.raises(LaunchError, match="Exec format error.*first line"):
+    with pytest.raises(LaunchError, match=r"Exec format error.*first line"):
         start(str(tmp_path / "serve"))
 
 
@@ -300,7 +303,7 @@ def test_a_launcher_that_was_killed_takes_the_leader_along_and_is_told(start: St
     up(instance, "up")
     os.kill(instance._watchdog.pid, signal.SIGKILL)
     until(lambda: gone(instance.pid) or instance.pid in zombies_below(1) or zombie(instance.pid))
-    with pytest.raises(DriverError, match="the launcher of 'web' .*is gone"):
+    with pytest.raises(DriverError, match=r"the launcher of 'web' .*is gone"):
         instance.wait(10)
     with pytest.raises(DriverError, match="is gone"):
         instance.signal(signal.SIGTERM, "leader")
@@ -314,15 +317,19 @@ def zombie(pid: int) -> bool:
         return True
 
 
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
 def test_fifty_launches_leak_neither_descriptors_nor_threads(start: Start, tmp_path: Path) -> None:
     start("/bin/true").remove()
     gc.collect()
-    descriptors, threads = len(os.listdir("/dev/fd")), threading.active_count()
+    descriptors, threads = open_descriptors(), threading.active_count()
     for number in range(50):
         if number % 5:
             start("/bin/true").remove()
         else:
             with pytest.raises(LaunchError):
                 start(str(tmp_path / "nowhere"))
-    assert len(os.listdir("/dev/fd")) == descriptors
+    assert open_descriptors() == descriptors
     assert threading.active_count() == threads

@@ -1,0 +1,150 @@
+"""The launcher keeps the deadline and cleans up, whatever becomes of the harness."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chaoskit.drivers import watchdog
+
+from .conftest import until
+
+# Launches a system that daemonises a process of its own, prints launcher and tree, then does as it is told.
+HARNESS = """
+import os, sys, time
+from pathlib import Path
+from chaoskit.drivers.base import Launch
+from chaoskit.drivers.process import ProcessDriver
+
+SYSTEM = '''
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        print("up", flush=True)
+        time.sleep(60)
+    os._exit(0)
+time.sleep(60)
+'''
+folder = Path(sys.argv[1])
+log = folder / "output.log"
+instance = ProcessDriver().launch(Launch(name="web", argv=(sys.executable, "-I", "-S", "-c", SYSTEM),
+    env=dict(os.environ), cwd=folder, dir=folder, log=log, host="127.0.0.1", port=None))
+while "up" not in log.read_text() or len(instance.tree()) != 2:
+    time.sleep(0.005)
+EXTRA
+print(instance._watchdog.pid, *(pid for pid, _ in instance.tree()), flush=True)
+time.sleep(60)
+"""
+
+Harness = Callable[..., tuple[subprocess.Popen[str], list[int]]]
+
+
+def ended(pid: int) -> bool:
+    """Gone, or a zombie that whoever inherited it has not collected."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Iterator[Harness]:
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(extra: str = "") -> tuple[subprocess.Popen[str], list[int]]:
+        words = [sys.executable, "-c", HARNESS.replace("EXTRA", extra), str(tmp_path)]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        started.append(process)
+        assert process.stdout is not None
+        pids = [int(word) for word in process.stdout.readline().split()]
+        assert len(pids) == 3
+        return process, pids
+
+    yield begin
+    for process in started:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_a_harness_that_is_killed_leaves_nothing_not_even_a_daemon(harness: Harness) -> None:
+    process, pids = harness()
+    process.kill()
+    until(lambda: all(ended(pid) for pid in pids))
+
+
+def test_a_harness_that_ends_without_cleaning_up_leaves_nothing(harness: Harness) -> None:
+    process, pids = harness()
+    process.terminate()
+    until(lambda: all(ended(pid) for pid in pids))
+
+
+def test_a_process_that_the_harness_forked_does_not_keep_the_system_alive(harness: Harness) -> None:
+    process, pids = harness("if os.fork() == 0: time.sleep(60)")
+    process.kill()
+    until(lambda: all(ended(pid) for pid in pids))
+
+
+def test_the_deadline_is_kept_while_the_harness_is_stopped(harness: Harness) -> None:
+    process, (launcher, *tree) = harness("instance.kill_at(time.monotonic() + 0.4)")
+    process.send_signal(signal.SIGSTOP)
+    assert not any(ended(pid) for pid in tree)
+    until(lambda: all(ended(pid) for pid in tree))
+    assert psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
+    assert not ended(launcher)
+
+
+def test_signals_from_the_terminal_reach_neither_launcher_nor_system(harness: Harness) -> None:
+    process, pids = harness("import signal; [signal.signal(each, signal.SIG_IGN) for each in (1, 2, 15)]")
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        os.killpg(process.pid, number)
+        os.kill(pids[0], number)
+    process.send_signal(signal.SIGSTOP)  # a signal later than these has taken effect, so these have
+    until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
+    assert not any(ended(pid) for pid in pids)
+
+
+def test_the_launcher_is_one_file_of_the_standard_library_and_starts_without_slow_modules() -> None:
+    program = "import sys; sys.path.append(sys.argv[1]); import watchdog; print(*sys.modules)"
+    words = [sys.executable, "-I", "-S", "-c", program, str(Path(watchdog.__file__).parent)]
+    loaded = set(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+    assert "watchdog" in loaded
+    assert loaded & {"chaoskit", "typing", "pathlib", "subprocess", "socket", "asyncio", "inspect"} == set()
+    assert {name.partition(".")[0] for name in loaded} <= {*sys.stdlib_module_names, "watchdog", "__main__"}
+
+
+def test_what_is_below_a_process_is_told_with_parents_first() -> None:
+    rows = {
+        pid: watchdog.Row(parent, 1, zombie=False, began="") for pid, parent in ((1, 0), (5, 1), (3, 5), (9, 3), (7, 1))
+    }
+    assert watchdog.below(5, rows) == [3, 9]
+    assert watchdog.below(1, rows) == [5, 7, 3, 9]
+    assert watchdog.below(0, {0: watchdog.Row(0, 0, zombie=False, began="")}) == []
+
+
+def test_both_ways_to_list_processes_agree_about_this_one() -> None:
+    here = os.getpid()
+    for rows in (watchdog.table(), watchdog._table_of_ps()):
+        assert rows[here].parent == os.getppid()
+        assert rows[here].group == os.getpgid(0)
+        assert not rows[here].zombie
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures /proc")
+def test_listing_all_processes_costs_less_than_a_tenth_of_a_millisecond_each() -> None:
+    costs = []
+    for _ in range(10):
+        began = time.perf_counter()
+        rows = watchdog.table()
+        costs.append((time.perf_counter() - began) / len(rows))
+    assert min(costs) < 0.0001
