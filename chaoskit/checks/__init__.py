@@ -6,6 +6,7 @@ from chaoskit.checks.account import Account
 from chaoskit.checks.budgeting import budget
 from chaoskit.checks.connections import drains, no_resets
 from chaoskit.checks.fold import account_of
+from chaoskit.checks.ledger import ledger_of
 from chaoskit.checks.refusals import long_work_asked, readiness_first, rejects_cleanly, stops_accepting
 from chaoskit.checks.shutdown import exit_code, exits_in_time, leaves_nothing_behind
 from chaoskit.checks.struck import disturbed, struck
@@ -53,12 +54,12 @@ def implied(history: History) -> tuple[Check, ...]:
         return (struck, no_resets)
     if fault == "at_start":
         return (struck, exits_in_time, exit_code, leaves_nothing_behind)
-    return _of_a_stop(account)
+    return _of_a_stop(history, account)
 
 
-def _of_a_stop(account: Account) -> tuple[Check, ...]:
+def _of_a_stop(history: History, account: Account) -> tuple[Check, ...]:
     checks: list[Check] = [struck, no_resets]
-    if account.has("drain"):
+    if _held_to_drain(history, account):
         checks.append(drains)
     checks.append(rejects_cleanly)
     if account.has("reject") and not account.window_is_empty and long_work_asked(account):
@@ -66,6 +67,12 @@ def _of_a_stop(account: Account) -> tuple[Check, ...]:
     if account.plan is not None and account.plan.readiness is not None:
         checks.append(readiness_first)
     return (*checks, exits_in_time, exit_code, leaves_nothing_behind, budget)
+
+
+def _held_to_drain(history: History, account: Account) -> bool:
+    """Whether anything that has to be drained was held; where nothing was, `struck` says so."""
+    own = account.own_planned() and account.has("drain") and account.hand_fact is not None and account.hand_fact.own > 0
+    return own or any(account.disposition(each.exchange) == "drain" for each in ledger_of(history).rows)
 
 
 def judge(history: History, checks: tuple[Check, ...] | None = None) -> tuple[Verdict, ...]:

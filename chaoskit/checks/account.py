@@ -188,8 +188,19 @@ class Account:
         return port is not None and any(each.port == port for each in self.others)
 
     def accuses(self, exchange: Exchange) -> bool:
-        """Whether what became of a new request may be laid on the struck instance."""
+        """Whether the loss of a new request may be laid on the struck instance."""
         return exchange.owner == "struck" or (exchange.owner != "other" and not self.others_listen)
+
+    def untold(self, exchange: Exchange) -> bool:
+        """Whether it cannot be told who answered: more than one process listens, and the owner was not seen.
+
+        Where only one listens, an owner that was not seen is a connection that was over before we looked.
+        """
+        return exchange.owner in (None, "unknown") and (self.others_listen or self.other_accepted)
+
+    def answered_by_struck(self, exchange: Exchange) -> bool:
+        """Whether an answer may be laid on the struck instance."""
+        return exchange.owner != "other" and not self.untold(exchange)
 
     @property
     def idle_closing_s(self) -> float | None:

@@ -62,7 +62,7 @@ def _detail(exchanges: Sequence[Exchange]) -> str:
 
 def _new(account: Account) -> list[Finding]:
     """New work inside the window; whole answers of the readiness path are never judged."""
-    mine = [each for each in account.after if account.accuses(each) and account.in_window(each)]
+    mine = [each for each in account.after if _mine(account, each) and account.in_window(each)]
     mine += [each for each in account.idle if _is_new_work(account, each)]
     fronts = [each for each in mine if _is_the_fronts(account, each)]
     others = {id(each) for each in fronts}
@@ -91,6 +91,11 @@ def _new(account: Account) -> list[Finding]:
     return findings
 
 
+def _mine(account: Account, exchange: Exchange) -> bool:
+    """Nobody owns a refused connection; an answer, or none, is its owner's."""
+    return exchange.how is End.REFUSED or account.answered_by_struck(exchange)
+
+
 def _is_the_fronts(account: Account, exchange: Exchange) -> bool:
     """A front's own word for a refused connection, where the struck instance may refuse.
 
@@ -107,7 +112,7 @@ def _is_new_work(account: Account, exchange: Exchange) -> bool:
     """Whether a request on an idle connection is judged by its status: not on the readiness path, unless it hung."""
     readiness = account.plan is not None and exchange.target == account.plan.readiness
     return (
-        account.accuses(exchange)
+        account.answered_by_struck(exchange)
         and account.in_window(exchange)
         and (not readiness or exchange.how is End.HUNG)
         and exchange.how in (End.UNCLEAN_503, End.ERROR, End.HUNG)
@@ -197,7 +202,7 @@ def stops_accepting(history: History) -> Verdict:
         and account.disposition(each) == "reject"
         and each.opened_s < account.signal_s + EARLY_S
     ]
-    untold = [each for each in late if each.owner == "unknown" or (each.owner is None and account.others_listen)]
+    untold = [each for each in late if account.untold(each)]
     findings = []
     if early:
         words = f"{many(len(early), 'long request')} opened within {seconds(EARLY_S)} of the signal {was(len(early))} still taken"

@@ -283,9 +283,15 @@ def test_what_another_instance_answers_accuses_nobody(end: At) -> None:
     assert sum(getattr(counts, name) for name in counts.__struct_fields__) == 1
 
 
-def test_an_owner_that_cannot_be_told_leaves_stops_accepting_unknown() -> None:
-    run = struck_with(sent(2, 1.3, "new"), accepted(2, 1.35, "unknown"), answered(2, 1.4), plan=REJECT)
+def test_an_owner_that_cannot_be_told_where_two_listen_leaves_stops_accepting_unknown() -> None:
+    two = (sent(3, 1.3, "new", target="/items"), accepted(3, 1.35, "other"), answered(3, 1.4))
+    run = struck_with(*two, sent(2, 1.3, "new"), accepted(2, 1.35, "unknown"), answered(2, 1.4), plan=REJECT)
     assert stops_accepting(run).outcome is Outcome.UNKNOWN
+
+
+def test_an_owner_that_was_not_seen_where_one_listens_is_the_struck_one() -> None:
+    run = struck_with(sent(2, 1.3, "new"), accepted(2, 1.35, "unknown"), answered(2, 1.4), plan=REJECT)
+    assert kinds(stops_accepting(run)) == ["accepted_new"]
 
 
 def test_a_second_instance_on_the_port_leaves_stops_accepting_unknown() -> None:

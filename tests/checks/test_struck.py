@@ -219,3 +219,8 @@ def test_what_nothing_tells_is_decided_by_the_blocks_own_end() -> None:
 
 def test_no_own_connection_in_hand_is_unknown() -> None:
     assert struck(own(count=0)).outcome is Outcome.UNKNOWN
+
+
+def test_where_nothing_was_held_only_struck_is_unknown() -> None:
+    run = history(planned(), launched(), hand(()), stop(), signal(), exited(), left(), ended())
+    assert [each.check for each in judge(run) if each.outcome is Outcome.UNKNOWN] == ["struck"]
