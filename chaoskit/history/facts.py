@@ -295,6 +295,7 @@ class RequestLost(Fact, frozen=True):
     expected_bytes: int | None
     sent_bytes: int  # request bytes handed to the kernel
     detail_text: str = ""
+    body_unsent: int = 0  # request bytes that it had not taken: with a reset, the body was not being read
 
 
 class RequestHung(Fact, frozen=True):

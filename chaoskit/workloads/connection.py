@@ -7,137 +7,103 @@ protocol over llhttp. A parser lives for one answer. Bodies are counted and hash
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
+import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import httptools
 
-HEAD_LIMIT = 64 * 1024  # bytes of one answer's head, all informational answers included
-TAIL_BYTES = 64 * 1024  # kept of a body, only where `expect` asks how it ends
-NO_BODY = (204, 304)  # RFC 9112, section 6.3
+from chaoskit.workloads.reading import Ended, Exchange, Reading
+
+HEAD_LIMIT = 64 * 1024  # bytes of one head (informational answers included), and of framing between two body bytes
 INFORMATIONAL = range(100, 200)
 SWITCHING = 101
-
-
-class Ended(StrEnum):
-    """How an answer, or the connection under it, ended."""
-
-    WHOLE = "whole"
-    FIN = "fin"
-    RST = "rst"
-    TLS = "tls"  # closed without close_notify
-    PARSER = "parser"
-    LIMIT = "limit"
-
-
-@dataclass(slots=True)
-class Reading:
-    """What has been read of one answer."""
-
-    method: str
-    status: int | None = None
-    head_bytes: int = 0
-    any_byte: bool = False
-    head_done: bool = False
-    length: int | None = None
-    chunked: bool = False
-    retry_after: str | None = None
-    connection: str = ""
-    http_10: bool = False
-    body_bytes: int = 0
-    digest: Any = None
-    tail: bytearray | None = None
-    first_byte_at: float = 0.0
-    informational: int = 0
-    trouble: str = ""
-
-    @property
-    def framing(self) -> str:
-        """sized, chunked, eof or none (RFC 9112, section 6.3)."""
-        if self.method == "HEAD" or self.status in NO_BODY:
-            return "none"
-        if self.chunked:
-            return "chunked"
-        return "eof" if self.length is None else "sized"
-
-    @property
-    def closes(self) -> bool:
-        """Whether the answer is the connection's last."""
-        if "close" in self.connection:
-            return True
-        return (self.http_10 and "keep-alive" not in self.connection) or self.framing == "eof"
-
-
-class Exchange:
-    """What a connection tells whoever asks on it."""
-
-    __slots__ = ()
-
-    def first_byte(self) -> None:
-        """The first byte of the answer is here."""
-
-    def informed(self, status: int) -> None:
-        """An informational answer (100, 103)."""
-
-    def body(self, total: int) -> None:
-        """The body has grown to `total` bytes."""
-
-    def ended(self, how: Ended, reading: Reading, errno: int | None) -> None:
-        """The answer is whole, or it never will be."""
-
-    def writable(self) -> None:
-        """The kernel takes more."""
+READ_BYTES = 64 * 1024
+LINGER_S = 0.1  # how long the server may take to close what its answer said it closes: a reset there is evidence
 
 
 class Connection(asyncio.Protocol):
-    """The protocol; one exchange at a time."""
+    """The protocol; one exchange at a time. `ended` says how it ended, once it has."""
 
     __slots__ = (
         "_clock",
         "_closed_by_us",
         "_exchange",
+        "_framing_bytes",
         "_on_lost",
-        "_paused_writing",
         "_parser",
         "_reading",
+        "_sock",
+        "_tls",
         "closed",
+        "ended",
         "eof",
+        "errno",
+        "full",
+        "spoiled",
         "transport",
     )
 
     def __init__(self, clock: Callable[[], float], on_lost: Callable[[Ended, int | None], None]) -> None:
         self._clock = clock
-        self._on_lost = on_lost
+        self._on_lost: Callable[[Ended, int | None], None] | None = on_lost
         self._exchange: Exchange | None = None
         self._reading: Reading | None = None
         self._parser: Any = None
+        self._framing_bytes = 0
         self._closed_by_us = False
-        self._paused_writing = False
+        self._sock: socket.socket | None = None
+        self._tls = False
         self.closed = False
         self.eof = False
+        self.spoiled = False  # bytes came that nobody asked for: it carries no further request
+        self.full = False  # the kernel takes no more for now
+        self.ended: Ended | None = None
+        self.errno: int | None = None
         self.transport: asyncio.Transport | None = None
 
     # ---- for the client ----------------------------------------------------------------------------------------
 
+    def use(self, sock: socket.socket, *, tls: bool) -> None:
+        """The socket below the transport, to be looked at (never written to) beside it."""
+        self._sock, self._tls = sock, tls
+
     def begin(self, exchange: Exchange, method: str, *, keep_tail: bool) -> None:
         """The next answer belongs to this exchange."""
         self._exchange = exchange
-        self._reading = Reading(method, digest=hashlib.sha256(), tail=bytearray() if keep_tail else None)
-        self._parser = httptools.HttpResponseParser(self)
+        self._reading = Reading(method, keep_tail=keep_tail)
+        self._framing_bytes = 0
 
     def reading(self) -> Reading | None:
-        """What has been read of the present answer."""
+        """What has been read of the present answer; None between answers."""
         return self._reading
+
+    def gone(self) -> bool:
+        """Whether the server has ended it, asked of the kernel: the loop may not have come round to it yet."""
+        if self.closed or self.eof or self.spoiled or self.transport is None or self._sock is None:
+            return True
+        if self._exchange is not None:
+            return False
+        try:
+            waiting = self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return not waiting or not self._tls  # under TLS bytes may be a session ticket
 
     def close(self) -> None:
         """End it from our side, in order."""
         self._closed_by_us = True
         if self.transport is not None:
             self.transport.close()
+
+    def close_soon(self) -> None:
+        """Let the server end it, so that its way is seen; a moment later end it ourselves."""
+        if not self.closed and not self.eof:
+            asyncio.get_running_loop().call_later(LINGER_S, self._close_now)
 
     def abort(self) -> None:
         """End it now, whatever is unsent."""
@@ -152,125 +118,167 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         reading, exchange = self._reading, self._exchange
-        if reading is None or exchange is None:  # bytes that nobody asked for: the connection is of no more use
-            self.close()
+        if reading is None or exchange is None:
+            self._unasked(data)
             return
-        if not reading.any_byte:
-            reading.any_byte = True
+        if reading.first_byte_at is None:
             reading.first_byte_at = self._clock()
-            exchange.first_byte()
+            self._parser = httptools.HttpResponseParser(self)
+            exchange.began()
+        before = reading.body_bytes
         if not reading.head_done:
             reading.head_bytes += len(data)
-            if reading.head_bytes > HEAD_LIMIT + len(data):
+        self._feed(reading, data)
+        if self._exchange is not exchange:
+            return
+        if reading.whole:  # told only now: who asked may begin the next exchange, and the parser has to be done first
+            self.spoiled = self.spoiled or (reading.method == "HEAD" and not data.endswith(b"\n\r\n"))
+            self._end(Ended.WHOLE, None)
+        elif not reading.head_done:
+            if reading.head_bytes > HEAD_LIMIT:
                 self._end(Ended.LIMIT, None, "its head is longer than 64 KiB")
-                return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._end(Ended.PARSER, None, "it switched protocols")
-        except httptools.HttpParserError as error:
-            if self._exchange is not None:
-                self._end(Ended.PARSER, None, f"{type(error).__name__}: {error}"[:200])
-            else:
-                self.close()
+        elif reading.body_bytes != before:
+            self._framing_bytes = 0
+            exchange.grew(reading)
         else:
-            if self._exchange is not None and not reading.head_done and reading.head_bytes > HEAD_LIMIT:
-                self._end(Ended.LIMIT, None, "its head is longer than 64 KiB")
+            self._framing_bytes += len(data)
+            if self._framing_bytes > HEAD_LIMIT:
+                self._end(Ended.LIMIT, None, "more than 64 KiB of chunk extensions or trailers")
 
     def eof_received(self) -> bool:
+        if self._tls and not self._notified():
+            return False  # asyncio's TLS calls this for a bare FIN too: `connection_lost` tells it
         self.eof = True
         reading = self._reading
         if reading is not None and self._exchange is not None:
-            whole = reading.head_done and reading.framing == "eof"
-            self._end(Ended.WHOLE if whole else Ended.FIN, None)
+            self.ended = Ended.FIN
+            self._end(Ended.WHOLE if reading.ends_with_connection else Ended.FIN, None)
         return False  # we close at once what the server has closed
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and not self._tls:
+            self._drain()
         self.closed = True
-        errno = exc.errno if isinstance(exc, OSError) else None
-        if isinstance(exc, ssl.SSLError) and not isinstance(exc, ConnectionError):
-            how = Ended.TLS
-        elif exc is not None:
-            how = Ended.RST
-        elif isinstance(self.transport, asyncio.Transport) and not self.eof and not self._closed_by_us and self._is_tls():
-            how = Ended.TLS
-        else:
-            how = Ended.FIN
-        if self._exchange is not None:
-            reading = self._reading
-            whole = how is Ended.FIN and reading is not None and reading.head_done and reading.framing == "eof"
-            self._end(Ended.WHOLE if whole and not self._closed_by_us else how, errno)
-        if not self._closed_by_us:
-            self._on_lost(how, errno)
-        self.transport = None
+        self.errno = exc.errno if isinstance(exc, OSError) else None
+        if self.ended is None:
+            self.ended = self._how(exc)
+        inside = self._exchange is not None
+        if exc is not None and not isinstance(exc, OSError):
+            self._broke(exc)
+        elif inside:
+            self._end(self.ended, self.errno)
+        if self._on_lost is not None and not inside and not self._closed_by_us:
+            self._on_lost(self.ended, self.errno)
+        self.transport = self._on_lost = self._sock = None
 
     def pause_writing(self) -> None:
-        self._paused_writing = True
+        self.full = True
 
     def resume_writing(self) -> None:
-        self._paused_writing = False
+        self.full = False
         if self._exchange is not None:
             self._exchange.writable()
 
     # ---- httptools -----------------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        """Another answer begins: after ours, nobody asked for it."""
+        if self._reading is None or self._reading.whole:
+            self.spoiled = True
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header of the present head."""
+        """One header of the present head; trailers (after the head) change nothing."""
         reading = self._reading
-        if reading is None:
-            return
-        lower = name.lower()
-        if lower == b"content-length":
-            reading.length = int(value) if value.isdigit() else None
-        elif lower == b"transfer-encoding":
-            reading.chunked = b"chunked" in value.lower()
-        elif lower == b"retry-after":
-            reading.retry_after = value.decode("latin-1")[:200]
-        elif lower == b"connection":
-            reading.connection = value.decode("latin-1").lower()[:200]
+        if reading is not None and not reading.head_done:
+            reading.header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
         reading = self._reading
-        if reading is None:
+        if reading is None or reading.whole:
             return
         reading.status = self._parser.get_status_code()
         reading.http_10 = self._parser.get_http_version() == "1.0"
         if reading.status in INFORMATIONAL and reading.status != SWITCHING:
             return
         reading.head_done = True
-        if reading.framing == "none":
-            self._end(Ended.WHOLE, None)
+        reading.whole = reading.method == "HEAD"  # llhttp would wait for the body that the head announces
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body, chunk framing taken off."""
-        reading, exchange = self._reading, self._exchange
-        if reading is None or exchange is None:
-            return
-        reading.body_bytes += len(piece)
-        reading.digest.update(piece)
-        if reading.tail is not None:
-            reading.tail += piece
-            del reading.tail[:-TAIL_BYTES]
-        exchange.body(reading.body_bytes)
+        reading = self._reading
+        if reading is not None and not reading.whole:
+            reading.body(piece)
 
     def on_message_complete(self) -> None:
         """The answer, or an informational one before it, is whole."""
         reading, exchange = self._reading, self._exchange
-        if reading is None or exchange is None:
+        if reading is None or exchange is None or reading.whole:
             return
         if not reading.head_done:
-            reading.informational += 1
-            exchange.informed(reading.status or 0)
-            reading.status = None
-            reading.length, reading.chunked, reading.connection = None, False, ""
-            return
-        if reading.framing == "eof" and not self.eof:
-            return  # only the connection's end ends it
-        self._end(Ended.WHOLE, None)
+            status = reading.status or 0
+            reading.forget_head()
+            exchange.informed(status)
+        else:  # a body that the connection's end delimits is whole when that comes, in order
+            reading.whole = not reading.ends_with_connection
 
-    def _is_tls(self) -> bool:
-        return self.transport is not None and self.transport.get_extra_info("ssl_object") is not None
+    # ---- pieces --------------------------------------------------------------------------------------------------
+
+    def _feed(self, reading: Reading, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._end(Ended.PARSER, None, "it switched protocols")
+        except httptools.HttpParserCallbackError as error:  # ours, not the server's
+            raise RuntimeError("the HTTP engine failed") from (error.__context__ or error)
+        except httptools.HttpParserError as error:
+            self.spoiled = True
+            if not reading.whole:
+                self._end(Ended.PARSER, None, f"{type(error).__name__}: {error}"[:200])
+
+    def _unasked(self, data: bytes) -> None:
+        """Bytes between answers: a line end is tolerated (RFC 9112, section 2.2), anything else spoils the connection."""
+        if not self.spoiled and data.strip(b"\r\n"):
+            self.spoiled = True
+            self.close_soon()
+
+    def _drain(self) -> None:
+        """Read what came before a reset: a failed write ends the transport with those bytes still in the kernel."""
+        with contextlib.suppress(OSError):
+            while self._exchange is not None and self._sock is not None and (data := self._sock.recv(READ_BYTES)):
+                self.data_received(data)
+
+    def _notified(self) -> bool:
+        """Whether the peer ended TLS in order: only then is a further read empty, not waiting."""
+        tls: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object") if self.transport is not None else None
+        if tls is None:
+            return True
+        try:
+            return not tls.read(1)
+        except ssl.SSLZeroReturnError:
+            return True
+        except ssl.SSLError:
+            return False
+
+    def _how(self, exc: Exception | None) -> Ended:
+        if isinstance(exc, ConnectionError) or (isinstance(exc, OSError) and not self._tls):
+            return Ended.RST
+        if exc is not None or (self._tls and not self.eof and not self._closed_by_us):
+            return Ended.TLS
+        return Ended.FIN
+
+    def _close_now(self) -> None:
+        if self.transport is not None:
+            if self.transport.get_write_buffer_size():
+                self.abort()
+            else:
+                self.close()
+
+    def _broke(self, error: Exception) -> None:
+        exchange = self._exchange
+        self._exchange = self._reading = self._parser = None
+        if exchange is not None:
+            exchange.broke(error)
 
     def _end(self, how: Ended, errno: int | None, trouble: str = "") -> None:
         exchange, reading = self._exchange, self._reading
