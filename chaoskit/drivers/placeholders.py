@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from chaoskit.address import Address
@@ -17,8 +18,8 @@ from chaoskit.drivers.command import Command
 from chaoskit.errors import LaunchError, StorageError, UsageError, near
 
 OWN_WORDS = ("port", "host", "dir", "python", "sink")
-_WORD = re.compile(r"\{\{(?P<literal>[A-Za-z_][\w.-]*)\}\}|\{(?P<word>[A-Za-z_][\w.-]*)\}")
-_TOKEN = re.compile(r"http://[a-z0-9-]+-[0-9a-f]{12}\.invalid")
+_WORD = re.compile(r"\{\{(?P<literal>[A-Za-z_][\w.-]*)\}\}|(?<!\$)\{(?P<word>[A-Za-z_][\w.-]*)\}")
+_TOKEN = re.compile(r"http://[\w-]+-[0-9a-f]{12}\.invalid")
 
 
 def resolve(  # noqa: PLR0913 - everything that may fill a word, each by name
@@ -39,7 +40,27 @@ def resolve(  # noqa: PLR0913 - everything that may fill a word, each by name
         LaunchError: the program was not found.
     """
     folder = _folder(run_dir, name)
-    port = command.port if command.port is not None else (ports.pick(host) if needs_port(command) else None)
+    picked = ports.pick(host) if command.port is None and needs_port(command, root) else None
+    try:
+        return _resolve(command, name, root, folder, picked, host, addresses, words, extra_env)
+    except BaseException:
+        if picked is not None:
+            ports.release(picked)
+        raise
+
+
+def _resolve(  # noqa: PLR0913, PLR0917 - as `resolve`, called from there alone
+    command: Command,
+    name: str,
+    root: Path,
+    folder: Path,
+    picked: int | None,
+    host: str,
+    addresses: Mapping[str, str],
+    words: Mapping[str, str],
+    extra_env: Mapping[str, str],
+) -> Launch:
+    port = command.port if command.port is not None else picked
     known = {**words, "host": host, "dir": str(folder), "python": sys.executable}
     if port is not None:
         known["port"] = str(port)
@@ -63,18 +84,25 @@ def resolve(  # noqa: PLR0913 - everything that may fill a word, each by name
     )
 
 
-def needs_port(command: Command) -> bool:
-    """Whether anything of the command asks for `{port}`."""
-    texts = [*command.argv, *(str(value) for value in (command.env or {}).values())]
-    texts += [text for text in (command.files or {}).values() if isinstance(text, str)]
-    return any(match["word"] == "port" for text in texts for match in _WORD.finditer(text))
+def needs_port(command: Command, root: Path | None = None) -> bool:
+    """Whether anything of the command asks for `{port}`; relative files are looked up in `root`."""
+    return any(match["word"] == "port" for text in _texts(command, root) for match in _WORD.finditer(text))
 
 
-def mentions(command: Command, address: Address) -> bool:
+def mentions(command: Command, address: Address, root: Path | None = None) -> bool:
     """Whether the command, its environment or files hold this reference, or `{sink}`."""
-    texts = [*command.argv, *(str(value) for value in (command.env or {}).values())]
-    texts += [text for text in (command.files or {}).values() if isinstance(text, str)]
-    return any(address.token in text or "{sink}" in text for text in texts)
+    return any(address.token in text or "{sink}" in text for text in _texts(command, root))
+
+
+def _texts(command: Command, root: Path | None) -> Iterator[str]:
+    yield from command.argv
+    yield from (str(value) for value in (command.env or {}).values())
+    for content in (command.files or {}).values():
+        if isinstance(content, str):
+            yield content
+        else:
+            with contextlib.suppress(OSError, UnicodeDecodeError):  # `_write_files` words it
+                yield ((root or Path.cwd()) / content).read_text()
 
 
 class _Filler:
@@ -99,7 +127,9 @@ class _Filler:
             return self._words[word]
         if word == "sink":
             raise UsageError(f"'{self._name}': {where} asks for {{sink}}, but no sink server runs here")
-        hint = near(word, {*self._words, *OWN_WORDS})
+        if word == "port":
+            raise UsageError(f"'{self._name}': {where} asks for {{port}}, but it was given none")
+        hint = near(word.lower(), {*self._words, *OWN_WORDS})
         if hint:
             raise UsageError(f"'{self._name}': {where} has the unknown placeholder {whole}{hint}")
         return whole
@@ -128,7 +158,7 @@ def find_program(name: str, program: str, cwd: Path, path: str) -> str:
             )
         return str(found)
     beside = Path(sys.executable).parent
-    found_at = shutil.which(program, path=f"{beside}{os.pathsep}{path}")
+    found_at = shutil.which(program, path=os.pathsep.join(filter(None, (str(beside), path))))
     if found_at is None:
         raise LaunchError(
             f"'{name}' could not be started: command '{program}' was not found beside '{sys.executable}' nor in PATH. "
@@ -174,11 +204,18 @@ def _write_files(command: Command, fill: _Filler, folder: Path, root: Path) -> N
         if not target.is_relative_to(folder):
             raise UsageError(f"files={{'{relative}': ...}} lies outside the instance's folder: give a relative name")
         try:
-            text = (root / content).read_text() if isinstance(content, Path) else content
+            raw = (root / content).read_bytes() if isinstance(content, Path) else content.encode()
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(fill(text, f"its file {relative}"))
+            target.write_bytes(_filled(raw, fill, relative))
         except OSError as error:
             raise UsageError(f"files={{'{relative}': ...}} could not be written: {error}") from error
+
+
+def _filled(raw: bytes, fill: _Filler, relative: str) -> bytes:
+    try:
+        return fill(raw.decode(), f"its file {relative}").encode()
+    except UnicodeDecodeError:  # a binary file: copied as it is
+        return raw
 
 
 def shown(argv: tuple[str, ...]) -> str:

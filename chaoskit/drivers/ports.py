@@ -33,10 +33,15 @@ def pick(host: str = "127.0.0.1") -> int:
     """
     low, high = ephemeral_range()
     folder = Path(tempfile.gettempdir()) / f"chaoskit-ports-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DriverError(f"ports could not be reserved in '{folder}': {error.strerror}") from error
     ports = [port for port in range(FIRST, LAST) if not low <= port <= high]
     for port in random.sample(ports, len(ports)):
-        if port not in _held and _reserve(folder / str(port), port) and _is_free(host, port):
+        if port in _held or not _reserve(folder / str(port), port):
+            continue
+        if _is_free(host, port):
             return port
         release(port)
     raise DriverError(f"no free port between {FIRST} and {LAST} on {host}")

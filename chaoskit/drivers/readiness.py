@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ GOOD_ANSWERS = 2  # EXPERIENCE: a path is ready with two good answers; one may c
 TAIL_LINES = 30
 TAIL_BYTES = 8192
 PIECE_BYTES = 1 << 16
+_IN_USE = re.compile(r"address (is )?already in use|addrinuse|port \d+ (is|was) (already )?in use", re.IGNORECASE)
 
 
 class PortTaken(LaunchError):
@@ -68,7 +70,7 @@ def _race(instance: Instance) -> None:
     if ended is None:
         return
     text = tail(instance.log)
-    error = PortTaken if "address already in use" in text.lower() or "eaddrinuse" in text.lower() else LaunchError
+    error = PortTaken if _IN_USE.search(text) else LaunchError
     raise error(f"'{instance.name}' {how_ended(ended)} before it was ready. It wrote: {text} Full log: {instance.log}")
 
 
@@ -105,7 +107,10 @@ def _question(instance: Instance, ready: Ready) -> Callable[[], tuple[bool, str]
 
 
 def _called(ready: Callable[[str], bool], instance: Instance) -> tuple[bool, str]:
-    answer = ready(instance.url if instance.port is not None else "")
+    try:
+        answer = ready(instance.url if instance.port is not None else "")
+    except Exception as error:  # noqa: BLE001 - a client that cannot connect yet raises whatever it likes
+        return False, f"the callable raised {type(error).__name__}: {error}"
     return bool(answer), f"the callable returned {answer!r}"
 
 
