@@ -58,6 +58,7 @@ class ProcessInstance:
         self._callbacks: list[Callable[[Exit], None]] = []
         self._gone = False
         self._removing = False
+        self._released = False
         self._removed = threading.Event()
         self._first: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._last_tree: tuple[tuple[int, str], ...] = ()
@@ -152,7 +153,8 @@ class ProcessInstance:
             self._watchdog.wait()
         self._thread.join(1)
         self._link.close()
-        if self.port is not None:
+        if self.port is not None and not self._released:
+            self._released = True  # once: by now the port may be another's
             ports.release(self.port)
 
     def _check(self) -> None:
@@ -232,7 +234,7 @@ class ProcessInstance:
     def _ended(self, message: dict[str, Any]) -> None:
         status = int(message["exit"])
         ended = (
-            Exit(None, signals.Signals(status).name, message["at"])
+            Exit(None, signal_name(status), message["at"])
             if message["by_signal"]
             else Exit(status, None, message["at"])
         )
@@ -245,3 +247,11 @@ class ProcessInstance:
                 callback(ended)
             except Exception:  # noqa: BLE001 - a bad callback must not take the link to the launcher down
                 traceback.print_exc()
+
+
+def signal_name(number: int) -> str:
+    """`SIGTERM`, and `SIGRTMIN+6` for a real-time signal, which has no name of its own."""
+    try:
+        return signals.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signals.SIGRTMIN}" if hasattr(signals, "SIGRTMIN") else f"signal {number}"

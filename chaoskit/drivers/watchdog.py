@@ -40,6 +40,7 @@ PR_SET_CHILD_SUBREAPER = 36
 SPIN_S = 0.0012  # the last part of a wait is spun: a sleep alone wakes 0.1 to 3 ms late
 LOOK_S = 0.015  # this long before an instant it is looked up who will get the signal
 IDLE_S = 1.0
+REMOVE_S = 10.0  # what cannot be killed (another user's, stuck in the kernel) is not waited for any longer
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 LINUX = sys.platform == "linux"
 REFORKS = 5  # a tree that still lives after so many kills is killed as it is, without freezing it first
@@ -85,7 +86,8 @@ def table() -> dict[int, Row]:
         if name.isdigit():
             fields = _read(f"/proc/{name}/stat", 1024).rpartition(b")")[2].split()
             if len(fields) > 19:  # noqa: PLR2004 - proc(5): field 22, the start, is the 20th behind the name
-                zombie = fields[0] in (b"Z", b"X")
+                # proc(5): the 18th behind the name counts threads; where only the first has ended, the others live on
+                zombie = fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
                 found[int(name)] = Row(int(fields[1]), int(fields[2]), zombie, fields[19].decode())
     return found
 
@@ -115,7 +117,7 @@ def become(message: dict[str, Any], failed_w: int) -> NoReturn:
     argv = message["argv"]
     try:
         os.setsid()
-        for ignored in (*IGNORED, signal.SIGXFSZ):
+        for ignored in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:  # by us, or by `pytest &` in a shell
             signal.signal(ignored, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the harness may have blocked some
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -396,11 +398,10 @@ class Watchdog:
 
     def remove(self) -> None:
         """Leave nothing, not even zombies."""
-        for _ in range(ROUNDS):
+        until = time.monotonic() + REMOVE_S
+        while not self.childless() and time.monotonic() < until:
             self.end_all()
-            self.reap()
-            if self.childless():
-                break
+            time.sleep(0.001)
         self.tell(removed=True)
 
     def childless(self) -> bool:

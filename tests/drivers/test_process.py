@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chaoskit.drivers import ports
 from chaoskit.drivers.base import Exit
 from chaoskit.drivers.process import ProcessInstance
 from chaoskit.errors import DriverError, LaunchError
@@ -333,3 +334,53 @@ def test_fifty_launches_leak_neither_descriptors_nor_threads(start: Start, tmp_p
                 start(str(tmp_path / "nowhere"))
     assert open_descriptors() == descriptors
     assert threading.active_count() == threads
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="no real-time signals here")
+def test_an_end_by_a_real_time_signal_has_a_name_and_does_not_cut_the_link(start: Start) -> None:
+    instance = start(*SLEEPER)
+    os.kill(instance.pid, signal.SIGRTMIN + 6)
+    ended = instance.wait(10)
+    assert ended is not None
+    assert (ended.code, ended.signal) == (None, "SIGRTMIN+6")
+    assert instance.tree() == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="exit(2) of one thread by its number on Linux")
+def test_a_process_whose_first_thread_has_ended_is_alive_and_is_removed(start: Start) -> None:
+    program = """
+import ctypes, os, platform, threading, time
+if os.fork() == 0:
+    threading.Thread(target=time.sleep, args=(300,)).start()
+    os.write(1, f'child is {os.getpid()}\\n'.encode())
+    ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)
+time.sleep(300)
+"""
+    instance = start(*python(program))
+    up(instance, "child is")
+    child = pid_in_log(instance, "child")
+    until(lambda: zombie(child))
+    assert [pid for pid, _ in instance.tree()] == [instance.pid, child]
+    instance.remove()
+    assert gone(child)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_system_does_not_inherit_what_the_harness_ignores(start: Start) -> None:
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)  # as in `pytest &` of a shell without job control
+    try:
+        instance = start("/bin/cat", "/proc/self/status")
+        assert instance.wait(10) is not None
+    finally:
+        signal.signal(signal.SIGQUIT, before)
+    assert "SigIgn:\t0000000000000000" in log_of(instance)
+
+
+def test_a_second_removal_does_not_give_back_a_port_that_is_anothers_by_now(start: Start) -> None:
+    instance = start(*SLEEPER)
+    instance.port = ports.pick()
+    instance.remove()
+    ports._held[instance.port] = os.open(os.devnull, os.O_RDONLY)  # as if picked again
+    instance.remove()
+    assert instance.port in ports._held
+    ports.release(instance.port)
