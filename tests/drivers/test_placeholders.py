@@ -95,7 +95,7 @@ def test_doubled_braces_are_a_literal(resolved: Resolve) -> None:
 
 
 def test_a_sink_that_does_not_run_is_told(resolved: Resolve) -> None:
-    with pytest.raises(UsageError, match="asks for {sink}, but no sink server runs here"):
+    with pytest.raises(UsageError, match=r"asks for {sink}, but no sink server runs here"):
         resolved("echo {sink}")
     launch = resolved("echo {sink}", words={"sink": "http://127.0.0.1:9"})
     assert launch.argv[1] == launch.env["CHAOSKIT_SINK"] == "http://127.0.0.1:9"
@@ -164,14 +164,14 @@ def test_a_program_is_looked_up_beside_this_python_first_then_in_path(resolved: 
     if beside.exists():
         assert resolved("python x.py", env=path).argv[0] == str(beside)
     assert resolved("only-here", env=path).argv[0] == str(mine / "only-here")
-    with pytest.raises(LaunchError, match="command 'only-here' was not found beside .* nor in PATH"):
+    with pytest.raises(LaunchError, match=r"command 'only-here' was not found beside .* nor in PATH"):
         resolved("only-here", env={"PATH": None})
     assert resolved("bin/only-here").argv[0] == str(mine / "only-here")
 
 
 def test_a_path_that_is_no_file_or_not_executable_is_told(resolved: Resolve, tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
-    with pytest.raises(LaunchError, match="'web' could not be started: there is no file '.*/away'"):
+    with pytest.raises(LaunchError, match=r"'web' could not be started: there is no file '.*/away'"):
         resolved("./away")
     with pytest.raises(LaunchError, match=r"'.*/plain' is not executable \(chmod \+x"):
         resolved("./plain")

@@ -62,6 +62,6 @@ def test_a_port_that_somebody_listens_on_is_passed_over(monkeypatch: pytest.Monk
 
 def test_a_folder_for_locks_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(ports.tempfile, "gettempdir", lambda: str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "file"))
     with pytest.raises(DriverError, match=r"ports could not be reserved in '.*': Not a directory"):
         ports.pick()

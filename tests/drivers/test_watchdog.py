@@ -96,7 +96,7 @@ def test_a_process_that_the_harness_forked_does_not_keep_the_system_alive(harnes
 
 
 def test_the_deadline_is_kept_while_the_harness_is_stopped(harness: Harness) -> None:
-    process, (launcher, *tree) = harness("instance.kill_at(time.monotonic() + 0.4)")
+    process, (launcher, *tree) = harness("instance.kill_at(time.monotonic() + 1)")
     process.send_signal(signal.SIGSTOP)
     assert not any(ended(pid) for pid in tree)
     until(lambda: all(ended(pid) for pid in tree))
