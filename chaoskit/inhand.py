@@ -263,7 +263,7 @@ class InHand:
             row = look.connections.get(each.client_port)
             if row is None or not row.accepted:
                 continue
-            if request not in self._accepted:
+            if request not in self._accepted and row.inode:  # (what was closed at once has no owner any more)
                 self._accepted.add(request)
                 fresh[row.inode] = request
             if request not in self._read and began(row, base_bytes=each.base_bytes):
