@@ -31,8 +31,9 @@ from chaoskit.plan import Limits, Plan
 from chaoskit.profiles import Profile, by_name
 from chaoskit.reports.text import headline, render
 from chaoskit.result import Result, result_of, to_json
-from chaoskit.run import Conductor, Launched, Tools
+from chaoskit.run import Conductor
 from chaoskit.signals import name_of
+from chaoskit.starting import Launched, Tools
 from chaoskit.workloads.loop import LoopThread
 from chaoskit.workloads.requests import Requests
 
@@ -191,7 +192,7 @@ def with_known(verdicts: Sequence[Verdict], known: Mapping[str, str]) -> tuple[V
 class Harness:
     """What the fixture `chaos` and the command line give: one test's worth of runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a host of the verbs may choose, all keywords
         self,
         *,
         run_dir: Path,

@@ -45,7 +45,12 @@ ALLOWED: dict[str, set[str] | str] = {
     },
     "watch": {"history", "drivers.sockets", "workloads"},
     "inhand": {"history", "drivers", "workloads", "watch", "run"},  # one half of `run`, in a file of its own
+    # what the conductor is made of, one idea a file: the first fact, starting, striking
+    "planned": {"plan", "history", "drivers"},
+    "starting": {"plan", "planned", "history", "drivers", "downstream", "workloads"},
+    "striking": {"plan", "history", "profiles", "signals", "drivers"},
     "run": {
+        *("planned", "starting", "striking"),
         *("plan", "history", "inhand", "watch", "moments", "profiles", "address", "signals"),
         *("drivers", "downstream", "workloads", "faults", "services", "brokers", "network"),
     },
