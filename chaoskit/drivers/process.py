@@ -139,10 +139,12 @@ class ProcessInstance:
     def remove(self) -> None:
         """See `Instance.remove`."""
         self._removing = True
+        listening = threading.current_thread() is self._thread  # called from an `on_exit`: it cannot wait for itself
         if not self._gone:
             with contextlib.suppress(DriverError):
                 self._send(do="remove")
-            self._removed.wait(REMOVE_S)
+            if not listening:
+                self._removed.wait(REMOVE_S)
             self._gone = True
         with contextlib.suppress(OSError):
             self._link.shutdown(socket.SHUT_RDWR)
@@ -151,7 +153,8 @@ class ProcessInstance:
         except subprocess.TimeoutExpired:  # its own end of the link is closed: it has nothing left to do
             self._watchdog.kill()
             self._watchdog.wait()
-        self._thread.join(1)
+        if not listening:
+            self._thread.join(1)
         self._link.close()
         if self.port is not None and not self._released:
             self._released = True  # once: by now the port may be another's

@@ -422,6 +422,7 @@ def main() -> None:
     link = int(sys.argv[1])
     os.set_inheritable(link, False)  # noqa: FBT003 - a system that held it would keep this process from seeing its end
     Watchdog(link, int(sys.argv[2])).run()
+    os._exit(0)  # nothing is left that an orderly end of the interpreter would be waited for
 
 
 if __name__ == "__main__":

@@ -132,6 +132,21 @@ def test_a_callback_that_raises_does_not_cut_the_link(start: Start, capsys: pyte
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
+def test_what_is_told_of_the_exit_may_remove_the_instance(start: Start) -> None:
+    instance = family(start)
+    pids = [pid for pid, _ in instance.tree()]
+    removed = threading.Event()
+
+    def remove(_: Exit) -> None:
+        instance.remove()
+        removed.set()
+
+    instance.on_exit(remove)
+    instance.signal(signal.SIGKILL, "leader")
+    assert removed.wait(10)
+    assert [pid for pid in pids if not gone(pid)] == []
+
+
 def test_a_signal_to_a_leader_that_is_gone_says_so(start: Start) -> None:
     instance = start("/bin/true")
     instance.wait(10)
