@@ -277,6 +277,9 @@ def _not_turned(account: Account, closed: tuple[float, float]) -> Verdict:
             return unknown("readiness_first", Finding("unproven", words, "note", cited(waiting)))
         return passed("readiness_first", words, Finding("readiness_unseen", words, "note", cited(waiting)))
     words = f"the listener closed {seconds(max(0.0, closed[1] - account.signal_s))} after the signal, before readiness turned"
+    if account.propagates and account.stalled_within(account.signal_s, closed[1]):
+        stalled = Finding("unproven", f"{words}; but chaoskit itself was stalled then", "note", events)
+        return unknown("readiness_first", stalled)
     severity = "error" if account.propagates else "warning"
     finding = Finding("listener_first", words, "error" if severity == "error" else "warning", events)
     return rule("readiness_first", [finding], words)

@@ -10,7 +10,8 @@ from chaoskit.checks.words import many, seconds
 from chaoskit.history.events import Event, History
 from chaoskit.history.facts import HarnessStalled, MomentMissed, WorkInHand
 
-STALL_S = 0.1
+STALL_S = 0.1  # EXPERIENCE, section 10
+LONG_STALL_S = 1.0
 KNOWN_BY = {
     "gate": "the gate",
     "socket_oracle": "the socket oracle",
@@ -44,20 +45,24 @@ def disturbed(history: History) -> bool:
 
 
 def disturbances(account: Account) -> list[Event]:
-    """The stalls of our own loop, from the moment to the last thing that is judged."""
+    """The stalls of our own loop that leave a run without proof.
+
+    Any from the moment until the last held request has ended; after that, while the rest of the stop is watched, only
+    those that are long enough to change what the system meets.
+    """
     if account.signal is None:
         return []
     began_s = min(account.signal_s, account.moment.at_s if account.moment else account.signal_s)
-    ends = [account.signal_s, account.window_end_s if account.propagates else 0.0, account.exit_s or account.last_s]
-    ends.append(account.held_end_s or 0.0)
-    return [
-        event
-        for event in account.stalls
-        if isinstance(event.fact, HarnessStalled)
-        and event.fact.late_s > STALL_S
-        and event.at_s >= began_s
-        and event.at_s - event.fact.late_s <= max(ends)
-    ]
+    critical_s = max(account.signal_s + STALL_S, account.held_end_s or 0.0)
+    end_s = max(critical_s, account.window_end_s if account.propagates else 0.0, account.exit_s or account.last_s)
+    found = []
+    for event in account.stalls:
+        late_s = event.fact.late_s if isinstance(event.fact, HarnessStalled) else 0.0
+        if event.at_s < began_s or late_s <= STALL_S:
+            continue
+        if event.at_s - late_s <= (end_s if late_s > LONG_STALL_S else critical_s):
+            found.append(event)
+    return found
 
 
 def _disturbed(stalled: list[Event]) -> Finding:

@@ -457,6 +457,13 @@ def test_a_listener_that_closes_before_readiness_turns_fails_only_under_propagat
     assert errors(struck_with(*items, plan=READY_LATE)) == {"readiness_first": ["listener_first"]}
 
 
+def test_a_stall_of_ours_leaves_the_order_of_readiness_and_listener_unknown() -> None:
+    from chaoskit.history.facts import HarnessStalled
+
+    items = (sent(2, 1.3, "readiness"), answered(2, 1.31), listener(2.0), (1.9, HarnessStalled(late_s=0.2)))
+    assert readiness_first(struck_with(*items, plan=READY_LATE)).outcome is Outcome.UNKNOWN
+
+
 def test_readiness_that_turned_too_late_is_the_same() -> None:
     items = (listener(2.0), sent(2, 2.3, "readiness"), answered(2, 2.31, 503))
     assert errors(struck_with(*items, plan=READY_LATE)) == {"readiness_first": ["listener_first"]}

@@ -107,15 +107,17 @@ def stalled(at_s: float, late_s: float = 0.2) -> At:
     return at_s, HarnessStalled(late_s=late_s)
 
 
-@pytest.mark.parametrize("at_s", [1.05, 1.5, 2.4])
-def test_a_stall_of_ours_while_it_matters_disturbs_the_run(at_s: float) -> None:
-    run = stopped(stalled(at_s), answered(1))
+@pytest.mark.parametrize(("at_s", "late_s"), [(1.05, 0.2), (1.5, 0.2), (2.1, 0.2), (3.4, 1.2)])
+def test_a_stall_of_ours_while_it_matters_disturbs_the_run(at_s: float, late_s: float) -> None:
+    run = stopped(stalled(at_s, late_s), answered(1))
     assert disturbed(run)
     assert struck(run).outcome is Outcome.UNKNOWN
     assert struck(run).findings[0].kind == "disturbed"
 
 
-@pytest.mark.parametrize(("at_s", "late_s"), [(0.6, 0.5), (13.0, 0.5), (1.5, 0.05)], ids=["before", "after", "short"])
+@pytest.mark.parametrize(
+    ("at_s", "late_s"), [(0.6, 0.5), (13.0, 5.0), (1.5, 0.05), (2.4, 0.2)], ids=["before", "after", "short", "late"]
+)
 def test_a_stall_that_does_not_matter_is_none(at_s: float, late_s: float) -> None:
     run = stopped(stalled(at_s, late_s), answered(1))
     assert not disturbed(run)
