@@ -398,6 +398,7 @@ class Watchdog:
 
     def remove(self) -> None:
         """Leave nothing, not even zombies."""
+        self.reap()  # an end that was not noticed yet is told before it is collected
         until = time.monotonic() + REMOVE_S
         while not self.childless() and time.monotonic() < until:
             self.end_all()
