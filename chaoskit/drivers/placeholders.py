@@ -19,6 +19,8 @@ from chaoskit.errors import LaunchError, StorageError, UsageError, near
 
 OWN_WORDS = ("port", "host", "dir", "python", "sink")
 _WORD = re.compile(r"\{\{(?P<literal>[A-Za-z_][\w.-]*)\}\}|(?<!\$)\{(?P<word>[A-Za-z_][\w.-]*)\}")
+BUILT_IN = ("cd", "exec", "source", ".", "export", "eval", "if", "for", "while", "set", "trap", "ulimit", "(", "{")
+SLUG_LETTERS = 80  # of a folder's name; file systems allow 255 bytes
 _TOKEN = re.compile(r"http://[\w-]+-[0-9a-f]{12}\.invalid")
 
 
@@ -116,8 +118,7 @@ class _Filler:
     def __call__(self, text: str, where: str) -> str:
         def word(match: re.Match[str]) -> str:
             if match["literal"] is not None:
-                known = match["literal"] in self._words or match["literal"] in OWN_WORDS
-                return f"{{{match['literal']}}}" if known else match[0]
+                return f"{{{match['literal']}}}" if self._near(match["literal"]) else match[0]
             return self._word(match["word"], match[0], where)
 
         return _TOKEN.sub(lambda match: self._address(match[0], where), _WORD.sub(word, text))
@@ -129,10 +130,15 @@ class _Filler:
             raise UsageError(f"'{self._name}': {where} asks for {{sink}}, but no sink server runs here")
         if word == "port":
             raise UsageError(f"'{self._name}': {where} asks for {{port}}, but it was given none")
-        hint = near(word.lower(), {*self._words, *OWN_WORDS})
+        hint = self._near(word)
         if hint:
-            raise UsageError(f"'{self._name}': {where} has the unknown placeholder {whole}{hint}")
+            raise UsageError(
+                f"'{self._name}': {where} has the unknown placeholder {whole}{hint}; {{{whole}}} is a literal {whole}"
+            )
         return whole
+
+    def _near(self, word: str) -> str:
+        return near(word.lower(), {*self._words, *OWN_WORDS})
 
     def _address(self, token: str, where: str) -> str:
         if token not in self._addresses:
@@ -162,9 +168,19 @@ def find_program(name: str, program: str, cwd: Path, path: str) -> str:
     if found_at is None:
         raise LaunchError(
             f"'{name}' could not be started: command '{program}' was not found beside '{sys.executable}' nor in PATH. "
-            "Install it into this environment, or give its full path"
+            f"{_advice(program)}"
         )
     return str(Path(found_at).absolute())
+
+
+def _advice(program: str) -> str:
+    if re.match(r"[A-Za-z_]\w*=", program):
+        return "A variable is set with env={...} (command line: --env NAME=VALUE)"
+    if program in BUILT_IN:
+        return (
+            f"'{program}' is a shell's own word, and no shell runs the command: use cwd= and env=, or write sh -c '...'"
+        )
+    return "Install it into this environment, or give its full path"
 
 
 def _environment(
@@ -185,7 +201,7 @@ def _environment(
 
 
 def _folder(run_dir: Path, name: str) -> Path:
-    slug = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "system"
+    slug = re.sub(r"[^\w.-]+", "-", name)[:SLUG_LETTERS].strip(".-") or "system"
     for number in range(1, 1000):
         folder = run_dir / (slug if number == 1 else f"{slug}-{number}")
         try:

@@ -10,10 +10,11 @@ import socket
 import tempfile
 from pathlib import Path
 
-from chaoskit.errors import DriverError
+from chaoskit.errors import DriverError, LaunchError
 
 FIRST, LAST = 20_000, 32_000  # below Linux' default ephemeral range (32768-60999); macOS' begins at 49152
 _held: dict[int, int] = {}  # port -> lock file descriptor, kept open as long as the port is ours
+_fixed: dict[int, int] = {}  # port that a user fixed -> instances of ours that use it (a successor may share it)
 
 
 def ephemeral_range() -> tuple[int, int]:
@@ -47,8 +48,44 @@ def pick(host: str = "127.0.0.1") -> int:
     raise DriverError(f"no free port between {FIRST} and {LAST} on {host}")
 
 
+def claim(name: str, host: str, port: int) -> None:
+    """Before a system is started on `port`: where a stranger listens there, it would be struck and judged instead.
+
+    Raises:
+        LaunchError: somebody who is not ours listens there.
+    """
+    if port in _held:
+        return
+    if not _fixed.get(port) and _answers(host, port):
+        raise LaunchError(
+            f"'{name}' could not be started: its port {port} is in use already by {_owner(port)}. Stop that one, or use "
+            "{port} in the command instead of a fixed port (tests that run in parallel need it)"
+        )
+    _fixed[port] = _fixed.get(port, 0) + 1
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _owner(port: int) -> str:
+    import psutil  # only for this error
+
+    with contextlib.suppress(psutil.Error, OSError):
+        for each in psutil.net_connections(kind="tcp"):
+            if each.status == psutil.CONN_LISTEN and each.pid and each.laddr and each.laddr.port == port:
+                return f"'{psutil.Process(each.pid).name()}' (pid {each.pid})"
+    return "another process"
+
+
 def release(port: int) -> None:
     """Give a port back."""
+    if _fixed.get(port):
+        _fixed[port] -= 1
     descriptor = _held.pop(port, None)
     if descriptor is not None:
         with contextlib.suppress(OSError):

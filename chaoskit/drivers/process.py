@@ -33,8 +33,10 @@ class ProcessDriver:
         """Start one below a fresh launcher.
 
         Raises:
-            LaunchError: it cannot be started.
+            LaunchError: it cannot be started, or a stranger listens on its port.
         """
+        if launch.port is not None:
+            ports.claim(launch.name, launch.host, launch.port)
         return ProcessInstance(launch)
 
 

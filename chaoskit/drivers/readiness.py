@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import socket
@@ -11,14 +12,16 @@ from pathlib import Path
 
 from chaoskit.drivers.base import Exit, Instance
 from chaoskit.drivers.command import Ready
-from chaoskit.errors import LaunchError, NotReady
+from chaoskit.errors import LaunchError, NotReady, UsageError
 
 EVERY_S = 0.02
 GOOD_ANSWERS = 2  # EXPERIENCE: a path is ready with two good answers; one may come from a process about to fork
 TAIL_LINES = 30
 TAIL_BYTES = 8192
 PIECE_BYTES = 1 << 16
-_IN_USE = re.compile(r"address (is )?already in use|addrinuse|port \d+ (is|was) (already )?in use", re.IGNORECASE)
+_IN_USE = re.compile(
+    r"address (is )?already in use|addrinuse|port \d+ (is|was) (already )?in use|connection in use", re.IGNORECASE
+)
 
 
 class PortTaken(LaunchError):
@@ -32,11 +35,13 @@ def await_ready(instance: Instance, ready: Ready, *, timeout_s: float, warm_up_s
         PortTaken: it ended, and its log says that the address is in use.
         LaunchError: it ended before.
         NotReady: the time is up.
+        UsageError: it has no port on which it could be asked.
     """
     began = time.monotonic()
     last = "nothing was tried yet"
     good = 0
     how = _words(ready)
+    _race(instance)
     ask = _question(instance, ready)
     while True:
         _race(instance)
@@ -46,8 +51,8 @@ def await_ready(instance: Instance, ready: Ready, *, timeout_s: float, warm_up_s
             break
         if time.monotonic() - began > timeout_s:
             raise NotReady(
-                f"'{instance.name}' was not ready after {timeout_s:g} s: {how} gave: {last}. It wrote: {tail(instance.log)} "
-                f"Full log: {instance.log}"
+                f"'{instance.name}' was not ready after {timeout_s:g} s: {how} gave: {last}.{_elsewhere(instance)} "
+                f"It wrote: {tail(instance.log)} Full log: {instance.log}"
             )
         if instance.wait(0 if ok else EVERY_S) is not None:
             _race(instance)
@@ -55,6 +60,26 @@ def await_ready(instance: Instance, ready: Ready, *, timeout_s: float, warm_up_s
         _race(instance)
     _race(instance)
     return how
+
+
+def _elsewhere(instance: Instance) -> str:
+    """Where it listens instead: a program that does not know the port it was given is the usual reason."""
+    import psutil  # only for this error
+
+    found: set[str] = set()
+    for pid, _ in instance.tree():
+        with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
+            links = getattr(process, "net_connections", None) or process.connections  # psutil 6 renamed it
+            for each in links(kind="tcp"):
+                if each.status == psutil.CONN_LISTEN:
+                    host = f"[{each.laddr.ip}]" if ":" in each.laddr.ip else each.laddr.ip
+                    found.add(f"{host}:{each.laddr.port}")
+    others = found - {f"{host}:{instance.port}" for host in (instance.host, "0.0.0.0", "[::]")}  # noqa: S104 - named only
+    if not others:
+        return ""
+    given = "it was given no port" if instance.port is None else f"it was given {instance.host}:{instance.port}"
+    return f" It listens on {', '.join(sorted(others))}, but {given}: use {{host}} and {{port}} in its command."
 
 
 def _words(ready: Ready) -> str:
@@ -102,7 +127,10 @@ def _question(instance: Instance, ready: Ready) -> Callable[[], tuple[bool, str]
         line = _LogLine(instance.log, ready.removeprefix("log:"))
         return lambda: (line.seen(), f"no line with '{ready.removeprefix('log:')}' in its log")
     if instance.port is None:
-        return lambda: (False, "it has no port: use {port} in its command, or give port=")
+        raise UsageError(
+            f"'{instance.name}' has no port, and ready={ready!r} asks on one: use {{port}} in its command, environment or "
+            "files, or give port=; one that listens nowhere is ready by ready='log:TEXT' or ready=None"
+        )
     return lambda: _tcp(instance) if ready == "tcp" else _get(instance, ready)
 
 
@@ -139,7 +167,9 @@ class _LogLine:
 
 def _tcp(instance: Instance) -> tuple[bool, str]:
     try:
-        with socket.create_connection((instance.host, instance.port), timeout=1):
+        with socket.create_connection((instance.host, instance.port), timeout=1) as link:
+            if link.getsockname() == link.getpeername():  # a free port of the ephemeral range may connect to itself
+                return False, f"port {instance.port}: nobody listens"
             return True, "connected"
     except OSError as error:
         return False, f"port {instance.port}: {error.strerror or error}"
@@ -149,7 +179,9 @@ def _get(instance: Instance, path: str) -> tuple[bool, str]:
     link = http.client.HTTPConnection(instance.host, instance.port, timeout=2)
     try:
         link.request("GET", path, headers={"Connection": "close"})
-        status = link.getresponse().status
+        answer = link.getresponse()
+        status = answer.status
+        answer.read(PIECE_BYTES)  # a close with unread bytes is a reset, and a line of noise in many a log
     except (OSError, http.client.HTTPException) as error:
         return False, f"{type(error).__name__}: {error}"
     finally:

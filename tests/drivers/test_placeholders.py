@@ -90,8 +90,8 @@ def test_every_other_brace_stays_as_it_is(resolved: Resolve, written: str) -> No
 
 
 def test_doubled_braces_are_a_literal(resolved: Resolve) -> None:
-    launch = resolved(["echo", "{{port}} {port} {{redis.port}}"])
-    assert launch.argv[1] == f"{{port}} {launch.port} {{redis.port}}"
+    launch = resolved(["echo", "{{port}} {port} {{redis.port}} {{part}}"])
+    assert launch.argv[1] == f"{{port}} {launch.port} {{redis.port}} {{part}}"
 
 
 def test_a_sink_that_does_not_run_is_told(resolved: Resolve) -> None:
@@ -169,6 +169,19 @@ def test_a_program_is_looked_up_beside_this_python_first_then_in_path(resolved: 
     assert resolved("bin/only-here").argv[0] == str(mine / "only-here")
 
 
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        ("cd app && serve", r"'cd' is a shell's own word, and no shell runs the command: use cwd="),
+        ("PORT=1 serve", r"A variable is set with env="),
+        ("not-a-program", "Install it into this environment"),
+    ],
+)
+def test_a_program_that_is_not_found_comes_with_what_to_do(resolved: Resolve, command: str, advice: str) -> None:
+    with pytest.raises(LaunchError, match=advice):
+        resolved(command)
+
+
 def test_a_path_that_is_no_file_or_not_executable_is_told(resolved: Resolve, tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     with pytest.raises(LaunchError, match=r"'web' could not be started: there is no file '.*/away'"):
@@ -196,6 +209,13 @@ def test_instances_of_one_name_get_folders_of_their_own(resolved: Resolve) -> No
     first, second = resolved("echo"), resolved("echo")
     assert (first.dir.name, second.dir.name) == ("web", "web-2")
     assert second.log == second.dir / "output.log"
+
+
+def test_a_long_name_makes_a_short_folder(tmp_path: Path) -> None:
+    launch = resolve(
+        Command("echo"), name="x" * 300, root=tmp_path, run_dir=tmp_path, addresses={}, words={}, extra_env={}
+    )
+    assert len(launch.dir.name) <= 80
 
 
 def test_a_run_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

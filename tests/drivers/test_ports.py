@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.drivers import ports
-from chaoskit.errors import DriverError
+from chaoskit.errors import DriverError, LaunchError
 
 
 def test_a_port_is_free_and_outside_the_ephemeral_range() -> None:
@@ -65,3 +65,36 @@ def test_a_folder_for_locks_that_cannot_be_made_is_told(monkeypatch: pytest.Monk
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "file"))
     with pytest.raises(DriverError, match=r"ports could not be reserved in '.*': Not a directory"):
         ports.pick()
+
+
+def test_a_fixed_port_on_which_a_stranger_listens_is_refused_and_says_who() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        with pytest.raises(
+            LaunchError, match=f"'web' could not be started: its port {port} is in use already by .*{{port}}"
+        ):
+            ports.claim("web", "127.0.0.1", port)
+
+
+def test_a_fixed_port_may_be_shared_by_a_successor_and_is_asked_about_again_after_both() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ports.claim("web", "127.0.0.1", port)
+    with socket.create_server(("127.0.0.1", port)):
+        ports.claim("web", "127.0.0.1", port)
+        ports.release(port)
+        ports.claim("web", "127.0.0.1", port)
+        ports.release(port)
+        ports.release(port)
+        with pytest.raises(LaunchError, match="in use already"):
+            ports.claim("web", "127.0.0.1", port)
+
+
+def test_a_picked_port_is_ours_whoever_listens_there() -> None:
+    port = ports.pick()
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            ports.claim("web", "127.0.0.1", port)
+    finally:
+        ports.release(port)

@@ -15,7 +15,7 @@ from chaoskit.drivers.command import Command
 from chaoskit.drivers.placeholders import resolve
 from chaoskit.drivers.process import ProcessDriver, ProcessInstance
 from chaoskit.drivers.readiness import PortTaken, await_ready, tail
-from chaoskit.errors import LaunchError, NotReady
+from chaoskit.errors import LaunchError, NotReady, UsageError
 
 # Answers each request with the next status of its arguments, the last one for ever; the log counts them.
 SERVER = """
@@ -110,7 +110,7 @@ def test_one_that_ends_before_it_is_ready_is_quoted_with_its_log(run: Run, warm_
 
 def test_one_that_a_signal_ends_says_which(run: Run) -> None:
     with pytest.raises(LaunchError, match=r"'web' was ended by SIGABRT before it was ready\. It wrote: \(nothing\)"):
-        await_ready(run("import os; os.abort()"), "tcp", timeout_s=10)
+        await_ready(run("import os; os.abort()"), "log:never", timeout_s=10)
 
 
 def test_an_address_in_use_is_told_apart_so_that_another_port_is_tried(run: Run) -> None:
@@ -129,6 +129,7 @@ def test_an_address_in_use_is_told_apart_so_that_another_port_is_tried(run: Run)
         ("Error: listen EADDRINUSE: address already in use :::3000", True),
         ("kind: AddrInUse", True),
         ("Port 8080 was already in use.", True),
+        ("[ERROR] Connection in use: ('127.0.0.1', 8000)", True),
         ("the name 'shop' is already in use", False),
     ],
 )
@@ -145,7 +146,6 @@ def test_the_words_of_other_languages_for_an_address_in_use_are_known(run: Run, 
         ("/healthz", ("{port}", "500"), "GET /healthz gave: status 500"),
         ("/healthz", ("{port}", "hang"), "GET /healthz gave: RemoteDisconnected"),
         ("log:ready", (), r"log:ready gave: no line with 'ready' in its log"),
-        ("tcp", (), r"tcp gave: it has no port: use {port} in its command, or give port="),
         (lambda _: 0, (), "a callable gave: the callable returned 0"),
     ],
 )
@@ -158,6 +158,24 @@ def test_one_that_is_never_ready_says_what_was_tried_and_answered(
     with pytest.raises(NotReady, match=f"'web' was not ready after 0.2 s: {why}") as told:
         await_ready(instance, ready, timeout_s=0.2)
     assert str(told.value).endswith(f"Full log: {instance.log}")
+
+
+@pytest.mark.parametrize("ready", ["tcp", "/healthz"])
+def test_a_readiness_that_needs_a_port_is_refused_at_once_without_one(run: Run, ready: str) -> None:
+    instance = run("import time; time.sleep(60)")
+    with pytest.raises(UsageError, match=rf"'web' has no port, and ready='{ready}' asks on one: use \{{port\}}"):
+        await_ready(instance, ready, timeout_s=60)
+
+
+def test_one_that_listens_elsewhere_is_told_where(run: Run) -> None:
+    program = "import socket, time\ns = socket.create_server(('127.0.0.1', 0))\nprint(s.getsockname()[1], flush=True)\ntime.sleep(60)"
+    instance = run(program, "{port}")
+    await_ready(instance, "log:\n", timeout_s=10)
+    port = int(instance.log.read_text())
+    with pytest.raises(
+        NotReady, match=rf"It listens on 127\.0\.0\.1:{port}, but it was given 127\.0\.0\.1:{instance.port}"
+    ):
+        await_ready(instance, "tcp", timeout_s=0.1)
 
 
 def test_a_port_that_nobody_listens_on_is_told(run: Run) -> None:
