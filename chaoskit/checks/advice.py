@@ -33,7 +33,7 @@ def severed(account: Account, exchanges: Sequence[Exchange]) -> str | None:
         fact = account.exit_fact
         died = fact is not None and account.signal_fact is not None and fact.signal == account.signal_fact.signal
         return f"the process exited {seconds(after_s)} after the signal" + (
-            f", killed by it: no handler for {fact.signal}."
+            f", ended by it: there seems to be no handler for {fact.signal}."
             if died and fact
             else ": it does not wait for what it holds."
         )

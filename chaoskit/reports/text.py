@@ -245,9 +245,13 @@ def _shortened(lines: list[str], limit: int | None) -> list[str]:
     return [*lines[:head], f"{'...':>10}  {len(lines) - head - tail:,} more", *lines[len(lines) - tail :]]
 
 
+def _when(event: Event) -> float:
+    """A signal is recorded a little after it was sent."""
+    return event.fact.sent_s if isinstance(event.fact, facts.SignalSent) else event.at_s
+
+
 def _line(event: Event, routes: Mapping[int, str], mark: str | None) -> str:
-    at_s = event.fact.sent_s if isinstance(event.fact, facts.SignalSent) else event.at_s
-    text = f"{at_s:10.4f}  {line_of(event.fact, routes)}"
+    text = f"{_when(event):10.4f}  {line_of(event.fact, routes)}"
     return f"{text:<70}  <- {mark}" if mark else text
 
 
@@ -265,7 +269,8 @@ def _timeline_block(
         if isinstance(event.fact, facts.RequestSent | facts.ConnectFailed)
     }
     keys = {index for index, event in evidence.items() if isinstance(event.fact, KEY_FACTS)}
-    shown = sorted(index for index in keys | _cited(verdicts, evidence) if index in evidence)
+    shown = [index for index in keys | _cited(verdicts, evidence) if index in evidence]
+    shown.sort(key=lambda index: (_when(evidence[index]), index))
     lines = [
         paint(_line(evidence[index], routes, marks.get(index)), "fail" if index in marks else "dim") for index in shown
     ]

@@ -125,7 +125,7 @@ def test_advice_appears_only_where_the_evidence_supports_it() -> None:
 
 def test_it_says_that_no_handler_was_there() -> None:
     text = report(stopped(lost(1, 1.002), ends=exited(1.003, name="SIGTERM")))
-    assert "no handler for SIGTERM" in " ".join(text.split())
+    assert "there seems to be no handler for SIGTERM" in " ".join(text.split())
 
 
 def test_backlog_advice_names_workers() -> None:
