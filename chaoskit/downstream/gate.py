@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,8 +54,9 @@ class Gate:
             self._open, self._most = True, 0
             holds, loop = list(self._holds), self._loop
         if loop is not None:
-            for hold in holds:
-                loop.call_soon_threadsafe(hold.done.set)
+            with contextlib.suppress(RuntimeError):  # the server is closed: nobody waits any more
+                for hold in holds:
+                    loop.call_soon_threadsafe(hold.done.set)
 
     @property
     def held(self) -> int:
