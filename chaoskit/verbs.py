@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import os
-import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
-from chaoskit.checks import implied, judge
-from chaoskit.checks.verdict import Check, Finding, Outcome, Verdict, failed, passed, worst
+from chaoskit.blocks import Awaitables, Beside, RunBlock, refuse_running_loop
 from chaoskit.downstream.server import SinkServer
 from chaoskit.drivers.command import Command, refuse_in_process
 from chaoskit.drivers.placeholders import resolve
 from chaoskit.drivers.process import ProcessDriver
 from chaoskit.drivers.readiness import await_ready
 from chaoskit.drivers.sockets import oracle_name
-from chaoskit.errors import Failed, StorageError, Unproven, UsageError, near
-from chaoskit.faults.base import AtStart, Fault, Kill, Pause, Terminate
-from chaoskit.history.events import History
+from chaoskit.errors import StorageError, UsageError, near
+from chaoskit.faults.base import Fault, Kill, Pause, Terminate
 from chaoskit.moments import Elapsed, Held, Moment
+from chaoskit.outcomes import Run
 from chaoskit.plan import Limits, Plan
 from chaoskit.profiles import Profile, by_name
-from chaoskit.reports.text import headline, render
-from chaoskit.result import Result, result_of, to_json
 from chaoskit.run import Conductor
 from chaoskit.signals import name_of
 from chaoskit.starting import Launched, Tools
 from chaoskit.workloads.loop import LoopThread
 from chaoskit.workloads.requests import Requests
 
-RESULT = "result.json"
 Slots = Callable[[], AbstractContextManager[object]]
 
 
@@ -58,135 +50,6 @@ def _has_uvloop() -> bool:
     import importlib.util
 
     return importlib.util.find_spec("uvloop") is not None
-
-
-class Run:
-    """One run: `url` and `dir` at once, the rest when it is over. `outcome` counts every implied check."""
-
-    def __init__(self, directory: Path, name: str, again: str | None = None) -> None:
-        self.dir = directory
-        self.name = name
-        self.url = ""
-        self.looked_at = False
-        self.unknown: Literal["fail", "warn", "skip"] = "fail"  # what verify does where the call does not say
-        self.again = again
-        self._history: History | None = None
-        self._verdicts: tuple[Verdict, ...] | None = None
-        self._result: Result | None = None
-        self.raised: BaseException | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether there is something to judge."""
-        return self._history is not None
-
-    @property
-    def history(self) -> History:
-        """What was seen."""
-        if self._history is None:
-            raise UsageError(f"the run of '{self.name}' is not over: its history is there after the with block")
-        return self._history
-
-    @property
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """Every check that the plan implies, judged."""
-        if self._verdicts is None:
-            self._verdicts = judge(self.history)
-        return self._verdicts
-
-    @property
-    def outcome(self) -> Outcome:
-        """pass, fail or unknown over all implied checks."""
-        self.looked_at = True
-        return worst(self.verdicts)
-
-    @property
-    def result(self) -> Result:
-        """The tree of `result.json`."""
-        if self._result is None:
-            self._result = result_of(self.history, self.verdicts)
-        return self._result
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("held", "after", "idle", "jobs", "strike", "exit", "profile"):
-            self.looked_at = True
-            return getattr(self.result, name)
-        raise AttributeError(f"'Run' has no attribute {name!r}")
-
-    def judge(self, *checks: Check) -> tuple[Verdict, ...]:
-        """The verdicts of these checks (none: all that are implied)."""
-        self.looked_at = True
-        return judge(self.history, checks) if checks else self.verdicts
-
-    def verify(
-        self,
-        *checks: Check,
-        known: Mapping[str, str] | None = None,
-        unknown: Literal["fail", "warn", "skip"] | None = None,
-    ) -> None:
-        """Raise unless every check passes; no checks: all that the dispositions imply.
-
-        Raises:
-            Failed: the system broke its promise; the first line names the loss.
-            Unproven: the run proved nothing.
-        """
-        __tracebackhide__ = True
-        self.looked_at = True
-        verdicts = with_known(self.judge(*checks), known or {})
-        outcome = worst(verdicts)
-        if outcome is Outcome.PASS:
-            return
-        text = self.report(verdicts)
-        if outcome is Outcome.FAIL:
-            raise Failed(f"{headline(self.history, verdicts)}\n\n{text}") from self.raised
-        mode = unknown or self.unknown
-        message = f"{headline(self.history, verdicts)}\n\n{text}"
-        if mode == "fail":
-            raise Unproven(message) from self.raised
-        if mode == "skip" and "pytest" in sys.modules:
-            sys.modules["pytest"].skip(message.split("\n", 1)[0])
-        if mode == "warn":
-            import warnings
-
-            warnings.warn(message.split("\n", 1)[0], stacklevel=2)
-
-    def report(self, verdicts: Sequence[Verdict] | None = None, *, full: bool = False) -> str:
-        """What a person reads."""
-        return render(
-            self.history,
-            tuple(self.verdicts if verdicts is None else verdicts),
-            full=full,
-            again=self.again,
-            show=_short(self.dir),
-        )
-
-    def finished(self, history: History) -> None:
-        """The run is over: keep its history, write `result.json`."""
-        self._history = history
-        try:
-            (self.dir / RESULT).write_text(to_json(self.result) + "\n")
-        except OSError as error:
-            raise StorageError(f"'{self.dir / RESULT}' could not be written: {error.strerror}") from error
-
-
-def with_known(verdicts: Sequence[Verdict], known: Mapping[str, str]) -> tuple[Verdict, ...]:
-    """Known failures pass with a note; a known one that passes fails: the list must not rot."""
-    names = {each.check for each in verdicts}
-    for name in known:
-        if name not in names:
-            raise UsageError(f"known={{'{name}': ...}} names no check of this run{near(name, names)}")
-    made = []
-    for each in verdicts:
-        reason = known.get(each.check)
-        if reason is None:
-            made.append(each)
-        elif each.outcome is Outcome.FAIL:
-            made.append(passed(each.check, f"KNOWN {reason}", Finding("known", f"KNOWN {reason}", "note")))
-        elif each.outcome is Outcome.PASS:
-            made.append(failed(each.check, Finding("known", f"no longer fails: remove it from known= ({reason})")))
-        else:
-            made.append(each)
-    return tuple(made)
 
 
 class Harness:
@@ -482,156 +345,6 @@ class Harness:
         raise StorageError(f"no free name for a run folder in '{self._run_dir}'")
 
 
-class RunBlock:
-    """The -ing forms: `with` and `async with`; the strike comes from a thread of its own while the block runs."""
-
-    def __init__(self, harness: Harness, plan: Plan) -> None:
-        self._harness = harness
-        self._plan = plan
-        self._conductor: Conductor | None = None
-        self._thread: threading.Thread | None = None
-        self._trouble: BaseException | None = None
-        self._struck = False
-        self._stack = contextlib.ExitStack()
-        self.entered = False
-        self.run = harness.new_run(plan)
-
-    @property
-    def verb(self) -> str:
-        """`terminating`, `killing`, ..."""
-        kind = self._plan.fault.kind
-        return f"{kind.removesuffix('e')}ing" if kind in ("terminate", "kill", "pause") else "striking"
-
-    def __enter__(self) -> Run:
-        refuse_running_loop(self.verb)
-        return self._begin()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end(error)
-
-    async def __aenter__(self) -> Run:
-        return await asyncio.to_thread(self._begin)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self._end, error)
-
-    def _begin(self) -> Run:
-        self.entered = True
-        self._stack.enter_context(self._harness._slots())  # noqa: SLF001
-        try:
-            self._conductor = Conductor(self._plan, self._harness._ready_tools())  # noqa: SLF001
-            self._conductor.begin()
-        except BaseException:
-            self.abandon()
-            raise
-        instance = self._conductor.instance
-        self.run.url = instance.url if instance is not None else ""
-        self._thread = threading.Thread(target=self._strike, name="chaoskit-strike", daemon=True)
-        self._thread.start()
-        return self.run
-
-    def _strike(self) -> None:
-        conductor = self._conductor
-        if conductor is None:
-            return
-        try:
-            self._struck = conductor.strike()
-            if self._struck:
-                conductor.settle()
-        except BaseException as error:  # noqa: BLE001 - raised again in the user's thread
-            self._trouble = error
-
-    def _end(self, error: BaseException | None) -> None:
-        __tracebackhide__ = True
-        conductor, thread = self._conductor, self._thread
-        if conductor is None or thread is None:
-            return
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            self.abandon()
-            return
-        conductor.block_ended(None if error is None else f"{type(error).__name__}: {error}")
-        limits = self._plan.limits
-        thread.join(limits.moment_s + self._plan.profile.grace_s + 2 * limits.hung_s + 10)
-        if self._trouble is not None:
-            self.abandon()
-            raise self._trouble from error
-        try:
-            history = conductor.finish("judged" if self._struck else "missed")
-        finally:
-            self._stack.close()
-        self._harness.runs.append(self.run)
-        self.run.raised = error
-        self.run.finished(history)
-        if error is not None:
-            self.run.verify()
-
-    def abandon(self) -> None:
-        """Clean up without judging."""
-        if self._conductor is not None:
-            self._conductor.abort()
-        self._stack.close()
-
-
-class Beside:
-    """A system that runs beside the struck one."""
-
-    def __init__(self, name: str, instance: Any) -> None:
-        self.name = name
-        self._instance = instance
-        self.url: str = instance.url if instance.port is not None else ""
-        self.port: int | None = instance.port
-        self.dir: Path = instance.dir
-
-    def stop(self) -> None:
-        """End it now."""
-        self._instance.remove()
-
-
-class Awaitables:
-    """`await chaos.aio.terminate(...)`: the plain verbs for tests in an event loop."""
-
-    def __init__(self, harness: Harness) -> None:
-        self._harness = harness
-
-    async def _in_thread(self, verb: str, *args: Any, **options: Any) -> Run:
-        return await asyncio.to_thread(getattr(self._harness, verb), *args, **options)
-
-    async def terminate(self, system: Command, during: Any = None, **options: Any) -> Run:
-        """As `Harness.terminate`."""
-        return await self._in_thread("terminate", system, during, **options)
-
-    async def kill(self, system: Command, during: Any = None, **options: Any) -> Run:
-        """As `Harness.kill`."""
-        return await self._in_thread("kill", system, during, **options)
-
-    async def pause(self, system: Command, during: Any = None, **options: Any) -> Run:
-        """As `Harness.pause`."""
-        return await self._in_thread("pause", system, during, **options)
-
-    async def strike(self, system: Command, during: Any = None, **options: Any) -> Run:
-        """As `Harness.strike`."""
-        return await self._in_thread("strike", system, during, **options)
-
-
-def refuse_running_loop(verb: str) -> None:
-    """A blocking verb in a running event loop would stop the test's own client.
-
-    Raises:
-        UsageError: names the awaitable form.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    if verb.endswith("ing"):
-        raise UsageError(f"'with chaos.{verb}(...)' would block this event loop: write 'async with chaos.{verb}(...)'")
-    raise UsageError(f"chaos.{verb}(...) would block this event loop: write 'await chaos.aio.{verb}(...)'")
-
-
 def _requests(during: Any) -> tuple[Requests, ...]:
     if during is None:
         return ()
@@ -651,11 +364,4 @@ def _slug(text: str) -> str:
     return kept if len(kept) <= 80 else f"{kept[:50]}-{kept[-29:]}"  # noqa: PLR2004 - well under 255 bytes a name
 
 
-def _short(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
-
-
-__all__ = ["AtStart", "Beside", "Harness", "Run", "RunBlock", "can", "implied"]
+__all__ = ["Beside", "Harness", "Run", "RunBlock", "can"]

@@ -58,6 +58,9 @@ ALLOWED: dict[str, set[str] | str] = {
     "result": {"history", "checks"},
     "reports": {"history", "checks"},
     "testing": {"history", "checks.verdict", *BASES},
+    # what users hold in their hands
+    "outcomes": {"history", "checks", "result", "reports"},
+    "blocks": {"outcomes", "plan", "run", "drivers.command", "verbs"},
     "verbs": SEES_ALL,
     "cli": SEES_ALL,
     "__init__": SEES_ALL,
