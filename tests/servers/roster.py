@@ -48,6 +48,7 @@ class Server:
     command: str
     program: str  # package or program whose version the table shows
     fails: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    may: frozenset[str] = frozenset()  # kinds that one run may bring and another not
     warns: frozenset[str] = frozenset()
     front: bool = False  # nginx stands before it
     proxy: bool = False  # it is nginx itself, with a server behind it
@@ -134,13 +135,34 @@ SERVERS = (
         fails={"no_resets": kinds("new_lost")},
     ),
     Server(id="uvicorn", says="uvicorn", command=UVICORN, program="uvicorn"),
-    Server(id="uvicorn-2", says="uvicorn, 2 workers", command=f"{UVICORN} --workers 2", program="uvicorn"),
+    Server(
+        id="uvicorn-2",
+        says="uvicorn, 2 workers",
+        command=f"{UVICORN} --workers 2",
+        program="uvicorn",
+        fails={"no_resets": kinds("new_lost")},  # the supervisor keeps the listener open, and nobody accepts from it
+    ),
     Server(
         id="hypercorn",
         says="hypercorn",
         command="hypercorn apps:asgi --bind {host}:{port}",
         program="hypercorn",
         fails={"no_resets": kinds("new_lost")},
+    ),
+    Server(
+        id="hypercorn-2",  # one idle worker exits at once, and the supervisor then ends the busy one
+        says="hypercorn, 2 workers, one of them idle",
+        command="hypercorn --workers 2 apps:asgi --bind {host}:{port}",
+        program="hypercorn",
+        clients=1,
+        fails=SEVERED,
+        may=kinds("new_lost"),
+    ),
+    Server(
+        id="granian-2",
+        says="granian, ASGI, 2 workers",
+        command="granian --interface asgi --workers 2 --host {host} --port {port} apps:asgi",
+        program="granian",
     ),
     Server(
         id="waitress",

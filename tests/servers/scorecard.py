@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, it finds 
 
 from chaoskit.checks.exchange import End
 from chaoskit.checks.fold import account_of
+from chaoskit.checks.words import many
 from chaoskit.result import HeldResult, Result
 from chaoskit.verbs import Harness, Run
 from tests.servers.roster import BY_ID, GRACE_S, HERE, Server
@@ -24,8 +25,8 @@ AT_ONCE_S = 0.5
 PAGE = HERE.parents[1] / "docs" / "scorecard.md"
 HEAD = f"""# Scorecard
 
-What servers that we did not write do with the work in flight when they are told to stop, each as its package ships it: 4 clients ask
-for a path that takes 1.5 s, two idle kept-alive connections are open beside, the signal goes to the leader (SIGTERM where the row does
+What servers that we did not write do with the work in flight when they are told to stop, each as its package ships it: 4 clients (1
+where one worker shall be idle) ask for a path that takes 1.5 s, two idle kept-alive connections are open beside, the signal goes to the leader (SIGTERM where the row does
 not say another), the grace is {GRACE_S:g} s, and new requests follow until the last held one has ended.
 
     python tests/servers/scorecard.py --write
@@ -88,6 +89,8 @@ def verdict(result: Result) -> str:
 
 def sentence(run: Run) -> str:
     """What it did, in words made of the facts."""
+    if run.result.held is None:
+        return "was not struck."
     return f"{'; '.join((_held(run.result), _later(run), _exit(run)))}."
 
 
@@ -104,7 +107,7 @@ def _held(result: Result) -> str:
         (held.unproven, "of unknown end"),
     ]
     told = [f"{count} {what}" for count, what in words if count]
-    return f"of {result.strike.sent} slow requests {', '.join(told)}"
+    return f"of {many(result.strike.sent or 0, 'slow request')} {', '.join(told)}"
 
 
 def _later(run: Run) -> str:
@@ -136,7 +139,9 @@ def _exit(run: Run) -> str:
     if not answers or after_s < AT_ONCE_S:
         return f"{how} {'at once' if after_s < AT_ONCE_S else f'after {after_s:.0f} s'}"
     wait_s = account.stop_s + after_s - max(answers)
-    return f"{how} right after the last answer" if wait_s < AT_ONCE_S else f"{how} {wait_s:.0f} s after the last answer"
+    return (
+        f"{how} right after the last answer" if wait_s < AT_ONCE_S else f"{how}, {wait_s:.0f} s after the last answer"
+    )
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def test_a_real_server_gets_the_verdict_that_its_behaviour_deserves(row: Server,
     run = strike(here(row), tmp_path)
     report = run.report()
     accused = {
-        check.check: frozenset(each.kind for each in check.findings if each.severity == "error")
+        check.check: frozenset(each.kind for each in check.findings if each.severity == "error") - row.may
         for check in run.result.checks
         if check.outcome == "fail"
     }
@@ -67,7 +67,8 @@ def test_plain_sockets_see_what_the_roster_expects(row: Server) -> None:
     assert bool(lost(seen)) == bool(kinds & {"severed", "never_accepted"}), seen
     assert (seen.held["200"] == 0) == ("severed" in kinds), seen
     lost_later = seen.new["reset"] + seen.new["closed"] + seen.new["cut"]
-    assert (lost_later > 1) == ("new_lost" in kinds), seen  # one may meet the listener as it closes
+    if not row.may:
+        assert (lost_later > 1) == ("new_lost" in kinds), seen  # one may meet the listener as it closes
     assert not seen.new["hung"], seen
 
 
