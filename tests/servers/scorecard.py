@@ -19,21 +19,21 @@ from chaoskit.checks.fold import account_of
 from chaoskit.checks.words import many
 from chaoskit.result import HeldResult, Result
 from chaoskit.verbs import Harness, Run
-from tests.servers.roster import BY_ID, GRACE_S, HERE, Server
+from tests.servers.roster import BY_ID, GRACE_S, HERE, SLOW_S, Server
 
 AT_ONCE_S = 0.5
 PAGE = HERE.parents[1] / "docs" / "scorecard.md"
 HEAD = f"""# Scorecard
 
-What servers that we did not write do with the work in flight when they are told to stop, each as its package ships it: 4 clients (1
-where one worker shall be idle) ask for a path that takes 1.5 s, two idle kept-alive connections are open beside, the signal goes to the leader (SIGTERM where the row does
-not say another), the grace is {GRACE_S:g} s, and new requests follow until the last held one has ended.
+What servers that we did not write do with the work in flight when they are told to stop, each as its package ships it.
+4 clients (1 where one worker shall be idle) ask for a path that takes {SLOW_S:g} s, two idle kept-alive connections are open
+beside, the leader gets SIGTERM where the row does not say another signal, the grace is {GRACE_S:g} s, and new requests follow
+until the last held one has ended. No load balancer stops sending first: that is the question.
 
     python tests/servers/scorecard.py --write
 
-made this page; `tests/servers/test_servers.py` holds every verdict, and asks a second observer, plain blocking sockets without any
-of our code, whether it saw the same. A verdict is about a default under this one question, not about a server's worth: most of
-what fails here passes with a pre-stop wait, or with a handler for the signal.
+made this page; `tests/servers/test_servers.py` holds every verdict, and has a second observer, plain blocking sockets without
+any of our code, say whether it saw the same. A verdict is about a default under this one question, not about a server's worth.
 
 | server | version | verdict | what it does |
 |---|---|---|---|
