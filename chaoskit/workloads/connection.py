@@ -90,7 +90,8 @@ class Connection(asyncio.Protocol):
             waiting = self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
-        except OSError:
+        except OSError as error:  # asking has taken the error from the socket: the loop will only see an end
+            self.ended, self.errno = Ended.RST, error.errno
             return True
         return not waiting or not self._tls  # under TLS bytes may be a session ticket
 
@@ -146,6 +147,8 @@ class Connection(asyncio.Protocol):
                 self._end(Ended.LIMIT, None, "more than 64 KiB of chunk extensions or trailers")
 
     def eof_received(self) -> bool:
+        if self._was_reset():
+            return False  # `connection_lost` tells it
         if self._tls and not self._notified():
             return False  # asyncio's TLS calls this for a bare FIN too: `connection_lost` tells it
         self.eof = True
@@ -159,9 +162,9 @@ class Connection(asyncio.Protocol):
         if exc is not None and not self._tls:
             self._drain()
         self.closed = True
-        self.errno = exc.errno if isinstance(exc, OSError) else None
-        if self.ended is None:
+        if self.ended is None and not (exc is None and self._was_reset()):
             self.ended = self._how(exc)
+            self.errno = exc.errno if isinstance(exc, OSError) else None
         inside = self._exchange is not None
         if exc is not None and not isinstance(exc, OSError):
             self._broke(exc)
@@ -247,6 +250,14 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(OSError):
             while self._exchange is not None and self._sock is not None and (data := self._sock.recv(READ_BYTES)):
                 self.data_received(data)
+
+    def _was_reset(self) -> bool:
+        """Whether the end was a reset after all: libuv tells an end in order where data and reset came together."""
+        if self.ended is None and self._sock is not None and self._sock.fileno() >= 0:
+            number = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if number:
+                self.ended, self.errno = Ended.RST, number
+        return self.ended is Ended.RST
 
     def _notified(self) -> bool:
         """Whether the peer ended TLS in order: only then is a further read empty, not waiting."""

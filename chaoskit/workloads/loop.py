@@ -31,6 +31,7 @@ class LoopThread:
         """Start the thread; idempotent."""
         if self._thread is None:
             raise_descriptor_limit()
+            self._started.clear()
             self._thread = threading.Thread(target=self._run, name="chaoskit-engine", daemon=True)
             self._thread.start()
             self._started.wait()
