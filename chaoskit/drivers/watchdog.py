@@ -288,22 +288,24 @@ class Watchdog:
 
     def look_at_leader(self) -> None:
         """Tell its end once; where the system can, without collecting it."""
-        try:
+        with contextlib.suppress(OSError):
             if ASK_WAITID:
                 info = os.waitid(os.P_PID, self.leader, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-                if info is None:
-                    return
-                status, by_signal = info.si_status, info.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+                if info is not None:
+                    self.note_end(info.si_status, by_signal=info.si_code in (os.CLD_KILLED, os.CLD_DUMPED))
             else:
-                pid, raw = os.waitpid(self.leader, os.WNOHANG)
-                if pid == 0:
-                    return
-                by_signal = os.WIFSIGNALED(raw)
-                status = os.WTERMSIG(raw) if by_signal else os.WEXITSTATUS(raw)
-        except OSError:
-            return
+                self.note_collected(*os.waitpid(self.leader, os.WNOHANG))
+
+    def note_collected(self, pid: int, raw: int) -> None:
+        """What `waitpid` gave: it may be the leader, whose end was not noticed before."""
+        if pid == self.leader and not self.ended:
+            by_signal = os.WIFSIGNALED(raw)
+            self.note_end(os.WTERMSIG(raw) if by_signal else os.WEXITSTATUS(raw), by_signal=by_signal)
+
+    def note_end(self, status: int, *, by_signal: bool) -> None:
+        """Tell the leader's end."""
         self.ended = True
-        self.tell(exit=status, by_signal=by_signal, at=time.monotonic())
+        self.tell(exit=int(status), by_signal=by_signal, at=time.monotonic())
 
     def reap_others(self) -> None:
         """Collect orphans that came to us. The leader's zombie may stand before theirs: then the table names them."""
@@ -398,7 +400,6 @@ class Watchdog:
 
     def remove(self) -> None:
         """Leave nothing, not even zombies."""
-        self.reap()  # an end that was not noticed yet is told before it is collected
         until = time.monotonic() + REMOVE_S
         while not self.childless() and time.monotonic() < until:
             self.end_all()
@@ -408,8 +409,8 @@ class Watchdog:
     def childless(self) -> bool:
         """Collect all; whether the kernel says that nobody is left: a table read while its processes fork may miss one."""
         try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+            while (got := os.waitpid(-1, os.WNOHANG))[0]:
+                self.note_collected(*got)
         except ChildProcessError:
             return True
         return False
