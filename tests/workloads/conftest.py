@@ -63,8 +63,7 @@ class Engine:
 
     async def ended(self) -> ConnectionEnded:
         """The record of a connection's end, as soon as there is one."""
-        while not self.of(ConnectionEnded):
-            await asyncio.sleep(0.001)
+        await until(lambda: self.of(ConnectionEnded))
         return self.of(ConnectionEnded)[0]
 
     def sound(self) -> None:
@@ -80,6 +79,12 @@ class Engine:
                 states[fact.request] = "ended"
         assert {number for number, state in states.items() if state == "sent"} == self.unended
         assert self.client.open_count() == 0
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Wait for what a scripted peer or the engine does."""
+    while not true():  # noqa: ASYNC110 - what is waited for happens in threads and kernels
+        await asyncio.sleep(0.001)
 
 
 def loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -9,10 +9,11 @@ import struct
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 LIMIT_S = 20.0
 
-Script = Callable[["Wire"], None]
+Script = Callable[["Wire"], object]
 
 
 class Wire:
@@ -88,13 +89,15 @@ class Peer:
     def accepted(self) -> int:
         return len(self._wires)
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> Self:
         thread = threading.Thread(target=self._accept, daemon=True)
         self._threads.append(thread)
         thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.over.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)

@@ -26,7 +26,7 @@ from chaoskit.history.facts import (
     ResponseReceived,
 )
 from chaoskit.workloads.client import Answer, Endpoint
-from tests.workloads.conftest import Engine
+from tests.workloads.conftest import Engine, until
 from tests.workloads.peer import Peer, Script, Wire
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -320,13 +320,11 @@ def test_a_cancelled_request_leaves_no_socket(
         before = open_sockets()
         target = Endpoint("127.0.0.1", port, tls=trusting if tls else None)
         task = asyncio.create_task(engine.ask(port, endpoint=target))
-        while not engine.of(RequestSent):
-            await asyncio.sleep(0.001)
+        await until(lambda: engine.of(RequestSent))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        while not closed.is_set():
-            await asyncio.sleep(0.001)
+        await until(lambda: closed.is_set())
         return before, open_sockets()
 
     with Peer(script, server_tls if tls else None) as peer:
@@ -367,8 +365,7 @@ def test_what_is_open_is_told_with_its_port_and_progress(engine: Engine) -> None
 
     async def work(port: int) -> None:
         task = asyncio.create_task(engine.ask(port, workload=3))
-        while not ports:
-            await asyncio.sleep(0.001)
+        await until(lambda: ports)
         pending = engine.client.open_requests()[1]
         assert (pending.client_port, pending.workload, pending.sent, pending.first_byte) == (ports[0], 3, True, False)
         assert engine.client.work_open_since(engine.recorder.now())

@@ -21,7 +21,7 @@ from chaoskit.history.facts import (
     ResponseReceived,
 )
 from chaoskit.workloads.client import Answer, Link
-from tests.workloads.conftest import Engine
+from tests.workloads.conftest import Engine, until
 from tests.workloads.peer import Peer, Script, Wire
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -65,8 +65,7 @@ def after_first_byte(engine: Engine, port: int, go: threading.Event, **options: 
 
     async def work() -> Answer:
         task = asyncio.create_task(engine.ask(port, **options))
-        while not engine.of(FirstByteReceived):
-            await asyncio.sleep(0.001)
+        await until(lambda: engine.of(FirstByteReceived))
         go.set()
         return await task
 
@@ -241,7 +240,7 @@ CUTS = [
 @pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize(("end", "by"), [(Wire.fin, "fin"), (Wire.rst, "rst")])
 @pytest.mark.parametrize(("data", "loss", "framing", "body_bytes", "expected"), CUTS)
-def test_a_cut_answer_tells_where_and_how(
+def test_a_cut_answer_tells_where_and_how(  # noqa: PLR0913, PLR0917 - a matrix
     engine: Engine,
     data: bytes,
     loss: str,
@@ -297,8 +296,7 @@ def test_a_reset_right_behind_such_a_body_cuts_it_too(engine: Engine) -> None:
 
     async def work(port: int) -> Answer:
         task = asyncio.create_task(engine.ask(port))
-        while not engine.of(RequestSent):
-            await asyncio.sleep(0)
+        await until(lambda: engine.of(RequestSent))
         assert sent.wait(10)  # the loop stands still until both have come
         return await task
 
@@ -404,8 +402,7 @@ def test_a_request_without_an_answer_hangs_until_its_own_deadline(engine: Engine
 def test_a_request_that_is_given_up_hung_with_what_had_come(engine: Engine) -> None:
     async def work(port: int) -> Answer:
         task = asyncio.create_task(engine.ask(port))
-        while not any(pending.body_bytes == 4 for pending in engine.client.open_requests().values()):
-            await asyncio.sleep(0.001)
+        await until(lambda: any(pending.body_bytes == 4 for pending in engine.client.open_requests().values()))
         engine.client.give_up(1)
         engine.client.give_up(1)
         engine.client.give_up(99)
