@@ -15,21 +15,26 @@ Waiter = asyncio.Future[None]
 MOST = 10_000  # lines of one fsync
 
 
-class EffectRecord:
-    """Appends lines to one file, from a thread of its own.
+class EffectFile:
+    """Appends lines to a file of its own in `folder`, from a thread of its own, between `open` and `close`."""
 
-    Raises:
-        StorageError: the file cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise StorageError(f"the record of effects '{path}' cannot be written: {error.strerror}") from error
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / f"effects-{os.getpid()}-{os.urandom(2).hex()}.jsonl"
+        self._descriptor = -1
         self._lines: queue.SimpleQueue[tuple[bytes, Waiter] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> None:
+        """Begin.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StorageError(f"the record of effects '{self.path}' cannot be written: {error.strerror}") from error
         self._thread = threading.Thread(target=self._write_all, name="chaoskit-record", daemon=True)
         self._thread.start()
 
@@ -44,13 +49,15 @@ class EffectRecord:
         await waiter
 
     def close(self) -> None:
-        """Write what waits; a record without a line leaves no file."""
+        """Write what waits; a record without a line leaves no file. Idempotent."""
+        if self._thread is None:
+            return
         self._lines.put(None)
         self._thread.join(5)
+        self._thread = None
         with contextlib.suppress(OSError):
-            empty = os.fstat(self._descriptor).st_size == 0
             os.close(self._descriptor)
-            if empty:
+            if self.path.stat().st_size == 0:
                 self.path.unlink()
 
     def _write_all(self) -> None:
@@ -78,7 +85,7 @@ class EffectRecord:
                 lines = lines[os.write(self._descriptor, lines) :]
             os.fsync(self._descriptor)
         except OSError as error:
-            return StorageError(f"an effect could not be recorded in '{self.path}': {error.strerror}")
+            return StorageError(f"the record of effects '{self.path}' took no more: {error.strerror}")
         return None
 
 
