@@ -162,16 +162,15 @@ class Connection(asyncio.Protocol):
         if exc is not None and not self._tls:
             self._drain()
         self.closed = True
-        if self.ended is None and not (exc is None and self._was_reset()):
-            self.ended = self._how(exc)
-            self.errno = exc.errno if isinstance(exc, OSError) else None
+        how = self._how(exc)
+        self.ended = how
         inside = self._exchange is not None
         if exc is not None and not isinstance(exc, OSError):
             self._broke(exc)
         elif inside:
-            self._end(self.ended, self.errno)
+            self._end(how, self.errno)
         if self._on_lost is not None and not inside and not self._closed_by_us:
-            self._on_lost(self.ended, self.errno)
+            self._on_lost(how, self.errno)
         self.transport = self._on_lost = self._sock = None
 
     def pause_writing(self) -> None:
@@ -272,6 +271,12 @@ class Connection(asyncio.Protocol):
             return False
 
     def _how(self, exc: Exception | None) -> Ended:
+        if exc is None and self._was_reset():
+            return Ended.RST
+        if self.ended is not None:
+            return self.ended
+        if isinstance(exc, OSError):
+            self.errno = exc.errno
         if isinstance(exc, ConnectionError) or (isinstance(exc, OSError) and not self._tls):
             return Ended.RST
         if exc is not None or (self._tls and not self.eof and not self._closed_by_us):

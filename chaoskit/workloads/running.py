@@ -135,8 +135,10 @@ class Running(Pending, Exchange):
 
     def _pump(self) -> None:
         """Write what may go and what the transport takes."""
-        connection = self.link.connection
-        while self._unsent and not connection.full and not self.over and connection.transport is not None:
+        connection, transport = self.link.connection, self.link.connection.transport
+        while self._unsent and not connection.full and not self.over:
+            if transport is None or transport.is_closing():  # a write has failed: a loop would swallow the rest
+                return
             gone = len(self._ask.body) - len(self._unsent)
             size = min(PIECE, self._allowed - gone)
             if size <= 0:

@@ -14,7 +14,7 @@ import pytest
 from chaoskit.errors import ChaoskitError
 from chaoskit.history.facts import ConnectFailed, ConnectionEnded, RequestLost, RequestSent, ResponseReceived
 from chaoskit.workloads.client import Answer, Endpoint
-from tests.workloads.conftest import Engine
+from tests.workloads.conftest import Engine, until
 from tests.workloads.peer import Peer, Script, Wire
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -32,11 +32,6 @@ def answering(data: bytes) -> Script:
     return script
 
 
-async def happened(what: Callable[[], object]) -> None:
-    while not what():
-        await asyncio.sleep(0.001)  # noqa: ASYNC110 - it happens in threads and kernels
-
-
 # ---- resets ------------------------------------------------------------------------------------------------------
 
 
@@ -52,7 +47,7 @@ def test_an_answer_that_came_before_a_reset_is_read_although_our_write_failed_fi
 
     async def work(port: int) -> Answer:
         task = asyncio.create_task(engine.ask(port, method="POST", body=bytes(100), upload_s=60))
-        await happened(lambda: engine.of(RequestSent))
+        await until(lambda: engine.of(RequestSent))
         running: Any = engine.client.open_requests()[1]
         go.set()
         assert over.wait(10)  # the loop stands still meanwhile: answer and reset wait in the kernel
@@ -77,7 +72,7 @@ def test_a_reset_in_the_same_instant_as_a_whole_answer_is_seen(engine: Engine) -
 
     async def work(port: int) -> ConnectionEnded:
         task = asyncio.create_task(engine.ask(port))
-        await happened(lambda: engine.of(RequestSent))
+        await until(lambda: engine.of(RequestSent))
         assert sent.wait(10)  # both have come when the loop looks again
         assert isinstance((await task).fact, ResponseReceived)
         return await engine.ended()
@@ -179,7 +174,7 @@ def test_what_the_server_half_closes_we_close_at_once(engine: Engine) -> None:
 
     async def work(port: int) -> None:
         await engine.ask(port)
-        await happened(left.is_set)
+        await until(left.is_set)
 
     with Peer(script) as peer:
         engine.run(work(peer.port), limit_s=5)
@@ -200,7 +195,7 @@ def test_bytes_on_a_resting_connection_spoil_it(engine: Engine, unasked: bytes) 
         assert link is not None
         engine.client.rest(link, "idle")
         go.set()
-        await happened(lambda: link.closed)
+        await until(lambda: link.closed)
         return await engine.ended()
 
     with Peer(script) as peer:
