@@ -6,7 +6,7 @@ import contextlib
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import lru_cache
 
 from chaoskit.drivers.connections import STATES, TCP_LISTEN, Connection
@@ -62,7 +62,7 @@ class SockDiag:
             self._link.close()
             self._link = None
 
-    def _dump(self, port: int, states: int) -> Iterator[bytes]:
+    def _dump(self, port: int, states: int) -> Generator[bytes, None, None]:
         try:
             yield from self._ask(socket.AF_INET, port, states)
             yield from self._ask(socket.AF_INET6, port, states)
