@@ -21,6 +21,7 @@ HEAD_LIMIT = 64 * 1024  # bytes of one head (informational answers included), an
 INFORMATIONAL = range(100, 200)
 SWITCHING = 101
 READ_BYTES = 64 * 1024
+PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)  # once: combining flags costs more than the look itself
 LINGER_S = 0.1  # how long the server may take to close what its answer said it closes: a reset there is evidence
 
 
@@ -87,7 +88,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None:
             return False
         try:
-            waiting = self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            waiting = self._sock.recv(1, PEEK)
         except BlockingIOError:
             return False
         except OSError as error:  # asking has taken the error from the socket: the loop will only see an end

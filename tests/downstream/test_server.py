@@ -97,11 +97,11 @@ def test_what_is_no_http_is_refused(downstream: Downstream, data: bytes) -> None
 
 
 def test_a_call_that_is_too_large_is_refused(downstream: Downstream) -> None:
-    with socket.create_connection(("127.0.0.1", downstream.server.open_port("web")), timeout=10) as sock:
-        with contextlib.suppress(ConnectionError):
-            sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
-            for _ in range(17):
-                sock.sendall(bytes(1 << 20))
+    port = downstream.server.open_port("web")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
+        for _ in range(17):
+            sock.sendall(bytes(1 << 20))
     assert downstream.call().status == 200
     assert len(downstream.sink.effects) == 1
 

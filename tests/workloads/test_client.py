@@ -324,7 +324,7 @@ def test_a_cancelled_request_leaves_no_socket(
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await until(lambda: closed.is_set())
+        await until(closed.is_set)
         return before, open_sockets()
 
     with Peer(script, server_tls if tls else None) as peer:
