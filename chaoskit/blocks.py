@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from chaoskit.address import Address
 from chaoskit.errors import UsageError
 from chaoskit.outcomes import Run
 from chaoskit.plan import Plan
@@ -116,8 +117,9 @@ class RunBlock:
 class Beside:
     """A system that runs beside the struck one."""
 
-    def __init__(self, name: str, instance: Any) -> None:
+    def __init__(self, name: str, instance: Any, system: Command) -> None:
         self.name = name
+        self.system = system
         self._instance = instance
         self.url: str = instance.url if instance.port is not None else ""
         self.port: int | None = instance.port
@@ -126,6 +128,12 @@ class Beside:
     def stop(self) -> None:
         """End it now."""
         self._instance.remove()
+
+    def __str__(self) -> str:
+        return str(self.system)
+
+    def __truediv__(self, more: str) -> Address:
+        return self.system / more
 
 
 class Awaitables:

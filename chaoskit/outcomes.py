@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -143,6 +144,13 @@ def with_known(verdicts: Sequence[Verdict], known: Mapping[str, str]) -> tuple[V
         else:
             made.append(each)
     return tuple(made)
+
+
+def forget_unused(folder: Path) -> None:
+    """Remove the folder of a run in which nothing was started: it tells nothing that the error does not."""
+    if any(folder.glob("*/output.log")) or (folder / RESULT).exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _short(path: Path) -> str:

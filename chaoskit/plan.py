@@ -52,7 +52,7 @@ class Plan:
             )
         if self.profile.grace_s <= 0:
             raise UsageError(f"grace_s is {self.profile.grace_s:g}; expected seconds above 0")
-        fronts = {id(each.via) for each in self.workloads if each.via is not None}
+        fronts = {id(getattr(each.via, "system", each.via)) for each in self.workloads if each.via is not None}
         if len(fronts) > 1:
             raise UsageError("the workloads of one run go through different fronts (via=): split them into two runs")
         if len(fronts) == 1 and any(each.via is None for each in self.workloads):
@@ -61,7 +61,8 @@ class Plan:
     @property
     def via(self) -> Any:
         """The front that every workload goes through, or None."""
-        return self.workloads[0].via if self.workloads else None
+        given = self.workloads[0].via if self.workloads else None
+        return getattr(given, "system", given)  # what chaos.launch gave stands for its system
 
     def watched_logs(self) -> tuple[str, ...]:
         """The texts that the moment looks for in the log."""

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from chaoskit.beside import promised_port
 from chaoskit.downstream.server import SinkServer
 from chaoskit.drivers.base import Driver, Exit, Instance
+from chaoskit.drivers.command import Command
 from chaoskit.drivers.placeholders import resolve
 from chaoskit.drivers.readiness import PortTaken, await_ready
 from chaoskit.history.facts import InstanceLaunched, InstanceReady
@@ -27,6 +29,7 @@ class Launched:
 
     name: str
     instance: Instance
+    token: str  # of its system's reference
 
 
 @dataclass(slots=True)
@@ -39,7 +42,7 @@ class Tools:
     beside: list[Launched] = field(default_factory=list)
     addresses: dict[str, str] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
-    ports: dict[str, int] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)  # by name or reference: promised before their systems ran
     progress: Callable[[str], None] = lambda _text: None
 
 
@@ -67,7 +70,7 @@ class Starter:
                     instance, plan.system.ready, timeout_s=plan.limits.ready_s, warm_up_s=plan.system.warm_up_s
                 )
             except PortTaken:
-                if attempt == PORT_TRIES - 1 or plan.system.port is not None:
+                if attempt == PORT_TRIES - 1 or plan.system.port is not None or instance.port in tools.ports.values():
                     raise
                 instance.remove()
                 continue
@@ -87,9 +90,13 @@ class Starter:
             tools.addresses[via.address.token] = front.url
             self._cleanups.append(lambda: tools.addresses.pop(via.address.token))  # the next run has a front of its own
             await_ready(front, via.ready, timeout_s=plan.limits.ready_s, warm_up_s=via.warm_up_s)
+        elif via is not None and not isinstance(via, str):
+            for each in tools.beside:
+                if each.token == via.address.token:  # its path may need what lies behind it: asked now
+                    await_ready(each.instance, via.ready, timeout_s=plan.limits.ready_s)
         return struck
 
-    def _start(self, system: object, name: str, role: str) -> Instance:
+    def _start(self, system: Command, name: str, role: str) -> Instance:
         plan, tools = self._plan, self._tools
         addresses, words = dict(tools.addresses), dict(tools.words)
         if tools.sink is not None:
@@ -101,13 +108,14 @@ class Starter:
             words["sink"] = sink_url
             tools.sink.report = lambda fact: self._recorder.record("sink", fact)
         launch = resolve(
-            system,  # type: ignore[arg-type]
+            system,
             name=name,
             root=plan.root,
             run_dir=plan.run_dir,
             addresses=addresses,
             words=words,
             extra_env={},
+            reserved=promised_port(tools, system, name),
         )
         instance = tools.driver.launch(launch)
         self._cleanups.append(instance.remove)

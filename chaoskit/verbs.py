@@ -11,17 +11,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from chaoskit.beside import give_back, launch_ready
 from chaoskit.blocks import Awaitables, Beside, RunBlock, refuse_running_loop
 from chaoskit.downstream.server import SinkServer
 from chaoskit.drivers.command import Command, refuse_in_process
-from chaoskit.drivers.placeholders import resolve
 from chaoskit.drivers.process import ProcessDriver
-from chaoskit.drivers.readiness import await_ready
 from chaoskit.drivers.sockets import oracle_name
 from chaoskit.errors import StorageError, UsageError, near
 from chaoskit.faults.base import Fault, Kill, Pause, Terminate
 from chaoskit.moments import Elapsed, Held, Moment
-from chaoskit.outcomes import Run
+from chaoskit.outcomes import Run, forget_unused
 from chaoskit.plan import Limits, Plan
 from chaoskit.profiles import Profile, by_name
 from chaoskit.run import Conductor
@@ -131,33 +130,39 @@ class Harness:
         refuse_in_process(system)
         tools = self._ready_tools()
         name = self.name_of(system)
+        addresses, words = self._addresses(name), self._words(name)
         directory = self._folder(f"beside-{name}")
-        launch = resolve(
-            system,
-            name=name,
-            root=self.root,
-            run_dir=directory,
-            addresses=self._addresses(name),
-            words=self._words(name),
-            extra_env={},
-        )
-        instance = tools.driver.launch(launch)
-        tools.beside.append(Launched(name, instance))
-        await_ready(instance, system.ready, timeout_s=Limits().ready_s, warm_up_s=system.warm_up_s)
+        try:
+            instance = launch_ready(
+                tools,
+                system,
+                name=name,
+                root=self.root,
+                run_dir=directory,
+                addresses=addresses,
+                words=words,
+                ready_s=Limits().ready_s,
+            )
+        except BaseException:
+            forget_unused(directory)
+            raise
+        tools.beside.append(Launched(name, instance, system.address.token))
         if instance.port is not None:
             tools.addresses[system.address.token] = instance.url
             tools.words[f"{name}.port"] = str(instance.port)
             tools.words[f"{name}.host"] = instance.host
-        return Beside(name, instance)
+        return Beside(name, instance, system)
 
     def close(self) -> None:
         """End everything that the test started; idempotent, never raises."""
         for block in self._entered:
             block.abandon()
+            forget_unused(block.run.dir)
         if self._tools is not None:
             for each in reversed(self._tools.beside):
                 each.instance.remove()
             self._tools.beside.clear()
+            give_back(self._tools)
         if self._loop is not None:
             self._loop.close()
             self._loop = None
@@ -205,6 +210,7 @@ class Harness:
             history = conductor.finish("judged" if struck else "missed")
         except BaseException:
             conductor.abort()
+            forget_unused(plan.run_dir)
             raise
         self.runs.append(run)
         run.finished(history)

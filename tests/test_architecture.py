@@ -47,7 +47,8 @@ ALLOWED: dict[str, set[str] | str] = {
     "inhand": {"history", "drivers", "workloads", "watch", "run"},  # one half of `run`, in a file of its own
     # what the conductor is made of, one idea a file: the first fact, starting, striking
     "planned": {"plan", "history", "drivers"},
-    "starting": {"plan", "planned", "history", "drivers", "downstream", "workloads"},
+    "beside": {"drivers", "starting"},  # what `starting` and `launch` share
+    "starting": {"beside", "plan", "planned", "history", "drivers", "downstream", "workloads"},
     "striking": {"plan", "history", "profiles", "signals", "drivers"},
     "run": {
         *("planned", "starting", "striking"),
@@ -60,7 +61,7 @@ ALLOWED: dict[str, set[str] | str] = {
     "testing": {"history", "checks.verdict", *BASES},
     # what users hold in their hands
     "outcomes": {"history", "checks", "result", "reports"},
-    "blocks": {"outcomes", "plan", "run", "drivers.command", "verbs"},
+    "blocks": {"address", "outcomes", "plan", "run", "drivers.command", "verbs"},
     "verbs": SEES_ALL,
     "cli": SEES_ALL,
     "__init__": SEES_ALL,

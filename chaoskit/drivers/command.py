@@ -73,7 +73,8 @@ class Command:
         if first in ("{python}", "python", "python3") and len(words) > 1:
             if words[1] == "-m" and len(words) > 2:  # noqa: PLR2004
                 return words[2]
-            return words[1].removesuffix(".py")
+            script = next((word for word in words[1:] if not word.startswith("-")), "python")
+            return "python" if "-c" in words[1:] else script.removesuffix(".py")
         return first.removesuffix(".py")
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ from chaoskit.errors import LaunchError, StorageError, UsageError, near
 
 OWN_WORDS = ("port", "host", "dir", "python", "sink")
 _WORD = re.compile(r"\{\{(?P<literal>[A-Za-z_][\w.-]*)\}\}|(?<!\$)\{(?P<word>[A-Za-z_][\w.-]*)\}")
+_OF_NAME = re.compile(r"(?P<name>[A-Za-z_][\w-]*)\.(?:port|host)")
 BUILT_IN = ("cd", "exec", "source", ".", "export", "eval", "if", "for", "while", "set", "trap", "ulimit", "(", "{")
 SLUG_LETTERS = 80  # of a folder's name; file systems allow 255 bytes
 _TOKEN = re.compile(r"http://[\w-]+-[0-9a-f]{12}\.invalid")
@@ -34,15 +35,18 @@ def resolve(  # noqa: PLR0913 - everything that may fill a word, each by name
     words: Mapping[str, str],
     extra_env: Mapping[str, str],
     host: str = "127.0.0.1",
+    reserved: int | None = None,
 ) -> Launch:
-    """Everything about one start of `command`, resolved.
+    """Everything about one start of `command`, resolved; `reserved` is the port that others were told already.
 
     Raises:
         UsageError: a placeholder that nobody fills, a reference to something that does not run, a folder that is not there.
         LaunchError: the program was not found.
     """
     folder = _folder(run_dir, name)
-    picked = ports.pick(host) if command.port is None and needs_port(command, root) else None
+    picked = None
+    if command.port is None and needs_port(command, root):
+        picked = ports.pick(host) if reserved is None else reserved
     try:
         return _resolve(command, name, root, folder, picked, host, addresses, words, extra_env)
     except BaseException:
@@ -89,6 +93,15 @@ def _resolve(  # noqa: PLR0913, PLR0917 - as `resolve`, called from there alone
 def needs_port(command: Command, root: Path | None = None) -> bool:
     """Whether anything of the command asks for `{port}`; relative files are looked up in `root`."""
     return any(match["word"] == "port" for text in _texts(command, root) for match in _WORD.finditer(text))
+
+
+def foreign(command: Command, root: Path | None = None) -> tuple[set[str], set[str]]:
+    """The names in `{NAME.port}` and `{NAME.host}`, and the tokens of references, that the command holds."""
+    names, tokens = set(), set()
+    for text in _texts(command, root):
+        names |= {word["name"] for match in _WORD.finditer(text) if (word := _OF_NAME.fullmatch(match["word"] or ""))}
+        tokens |= set(_TOKEN.findall(text))
+    return names, tokens
 
 
 def mentions(command: Command, address: Address, root: Path | None = None) -> bool:

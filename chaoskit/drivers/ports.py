@@ -14,6 +14,7 @@ from chaoskit.errors import DriverError, LaunchError
 
 FIRST, LAST = 20_000, 32_000  # below Linux' default ephemeral range (32768-60999); macOS' begins at 49152
 _held: dict[int, int] = {}  # port -> lock file descriptor, kept open as long as the port is ours
+_kept: set[int] = set()  # ports that outlive their instance: others were told of them
 _fixed: dict[int, int] = {}  # port that a user fixed -> instances of ours that use it (a successor may share it)
 
 
@@ -82,8 +83,23 @@ def _owner(port: int) -> str:
     return "another process"
 
 
+def keep(host: str = "127.0.0.1") -> int:
+    """A port as of `pick`, ours until `give_back`, however often an instance comes and goes on it."""
+    port = pick(host)
+    _kept.add(port)
+    return port
+
+
+def give_back(port: int) -> None:
+    """End what `keep` began."""
+    _kept.discard(port)
+    release(port)
+
+
 def release(port: int) -> None:
-    """Give a port back."""
+    """Give a port back, unless it is kept."""
+    if port in _kept:
+        return
     if _fixed.get(port):
         _fixed[port] -= 1
     descriptor = _held.pop(port, None)

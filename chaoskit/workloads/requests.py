@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from chaoskit.budget import DRAIN, REJECT, Disposition
 from chaoskit.errors import UsageError
@@ -114,7 +114,7 @@ class Requests:
             "rehearse": rehearse,
             "release_s": _release(release_s),
             "timeout_s": timeout_s,
-            "via": via,
+            "via": _via(via),
         }
         if rate is not None and rate <= 0:
             raise UsageError(f"Requests: rate is {rate}; expected requests a second, above 0")
@@ -177,6 +177,24 @@ class Requests:
 def _at_least(name: str, value: float, least: float) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
         raise UsageError(f"Requests: {name} is {value!r}; expected a number of at least {least:g}")
+    return value
+
+
+def _via(value: Any) -> Any:
+    """A front: an http(s) URL, a system, or what `chaos.launch` gave."""
+    if value is None or hasattr(getattr(value, "system", value), "address"):
+        return value
+    try:
+        parts = urlsplit(str(value))
+        fine = isinstance(value, str) and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, a broken IPv6 address
+        fine = False
+    if not fine:
+        raise UsageError(
+            f"Requests: via is {value!r}; expected a URL such as 'http://127.0.0.1:8080', or a launched system"
+        )
+    if parts.path.strip("/") or parts.query:
+        raise UsageError(f"Requests: via is {value!r}; the path belongs into the target, not into the front's URL")
     return value
 
 
