@@ -48,13 +48,17 @@ class Server:
     command: str
     program: str  # package or program whose version the table shows
     fails: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    may: frozenset[str] = frozenset()  # kinds that one run may bring and another not
     warns: frozenset[str] = frozenset()
     front: bool = False  # nginx stands before it
     proxy: bool = False  # it is nginx itself, with a server behind it
     signal: str = "SIGTERM"
     clients: int = 4
     profile: str = "process"
+
+    @property
+    def may(self) -> frozenset[str]:
+        """Kinds that one run may bring and another not: a probe meets a server that is dying, or comes too late for it."""
+        return kinds("new_lost") if "severed" in self.fails.get("no_resets", ()) else kinds()
 
     def missing(self) -> str | None:
         """The program that this row needs and that is not here."""
@@ -156,7 +160,6 @@ SERVERS = (
         program="hypercorn",
         clients=1,
         fails=SEVERED,
-        may=kinds("new_lost"),
     ),
     Server(
         id="granian-2",
