@@ -365,7 +365,7 @@ def test_what_is_open_is_told_with_its_port_and_progress(engine: Engine) -> None
 
     async def work(port: int) -> None:
         task = asyncio.create_task(engine.ask(port, workload=3))
-        await until(lambda: ports)
+        await until(lambda: ports and engine.of(RequestSent))
         pending = engine.client.open_requests()[1]
         assert (pending.client_port, pending.workload, pending.sent, pending.first_byte) == (ports[0], 3, True, False)
         assert engine.client.work_open_since(engine.recorder.now())
