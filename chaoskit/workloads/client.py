@@ -115,17 +115,18 @@ class Client:
         Raises:
             ChaoskitError: the harness itself cannot go on (no descriptor is left, say).
         """
-        opened_s = self._recorder.now() if ask.due_s is None else ask.due_s
+        began_s = self._recorder.now()
+        opened_s = began_s if ask.due_s is None else ask.due_s
         reused = link is not None and not link.closed
         if link is None or not reused:
             try:
                 link = await self._connect_for(endpoint, ask)
-            except (OSError, TlsFailed) as error:
+            except OSError as error:
                 return self._failed(ask, opened_s, error)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         running = self._running(ask, link, opened_s, _into(future), reused=reused)
         try:
-            running.begin(endpoint)
+            running.begin(endpoint, limit_s=max(0.0, ask.timeout_s - (self._recorder.now() - began_s)))
             return await future
         finally:
             running.abandon()
@@ -134,7 +135,7 @@ class Client:
     def send(self, endpoint: Endpoint, ask: Ask, link: Link, told: Told) -> None:
         """Ask on a kept-alive connection without waiting; `told` gets the answer, on the loop."""
         opened_s = self._recorder.now() if ask.due_s is None else ask.due_s
-        self._running(ask, link, opened_s, told, reused=True).begin(endpoint)
+        self._running(ask, link, opened_s, told, reused=True).begin(endpoint, limit_s=ask.timeout_s)
 
     def _running(self, ask: Ask, link: Link, opened_s: float, told: Told, *, reused: bool) -> Running:
         def done(ended: Running, end: Ending | Exception) -> None:

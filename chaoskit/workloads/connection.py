@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Any
 
 import httptools
 
-from chaoskit.workloads.reading import Ended, Exchange, Reading
+from chaoskit.workloads.reading import Ended, Exchange, Reading, tls_is_over
 
 HEAD_LIMIT = 64 * 1024  # bytes of one head (informational answers included), and of framing between two body bytes
 INFORMATIONAL = range(100, 200)
@@ -150,7 +149,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._was_reset():
             return False  # `connection_lost` tells it
-        if self._tls and not self._notified():
+        if self._tls and self.transport is not None and not tls_is_over(self.transport.get_extra_info("ssl_object")):
             return False  # asyncio's TLS calls this for a bare FIN too: `connection_lost` tells it
         self.eof = True
         reading = self._reading
@@ -258,18 +257,6 @@ class Connection(asyncio.Protocol):
             if number:
                 self.ended, self.errno = Ended.RST, number
         return self.ended is Ended.RST
-
-    def _notified(self) -> bool:
-        """Whether the peer ended TLS in order: only then is a further read empty, not waiting."""
-        tls: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object") if self.transport is not None else None
-        if tls is None:
-            return True
-        try:
-            return not tls.read(1)
-        except ssl.SSLZeroReturnError:
-            return True
-        except ssl.SSLError:
-            return False
 
     def _how(self, exc: Exception | None) -> Ended:
         if exc is None and self._was_reset():

@@ -21,7 +21,7 @@ KEPT = ("idle", "warm", "silent")
 OURS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM, errno.EPERM, errno.EACCES)
 
 
-class TlsFailed(Exception):
+class TlsFailed(OSError):
     """The TCP connection was there, the TLS handshake failed."""
 
 
@@ -105,8 +105,7 @@ async def connect(link: Link, endpoint: Endpoint, *, slow_reader: bool) -> None:
     """Connect the link, TLS included.
 
     Raises:
-        OSError: no connection.
-        TlsFailed: a connection, but no TLS.
+        OSError: no connection; `TlsFailed` where only TLS failed.
         ChaoskitError: this machine has no descriptor, port or memory for one more.
     """
     trouble: OSError | None = None

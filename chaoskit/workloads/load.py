@@ -28,19 +28,18 @@ async def open_loop(
         ChaoskitError: the harness itself could not go on (no descriptor is left, say).
     """
     load = _Load(client)
-    loop = asyncio.get_running_loop()
     clock = client.clock()
-    began = loop.time()
+    began_s = clock()  # not the loop's time: uvloop's is a millisecond coarse, and as old as the turn of the loop
     number = 0
     try:
         while not stop.is_set() and load.trouble is None:
-            due = began + number / rate
-            late_s = loop.time() - due
+            due_s = began_s + number / rate
+            late_s = clock() - due_s
             if late_s < -SLEEP_LEAST_S:
                 await asyncio.sleep(-late_s)
                 continue
             if load.open < MOST_OPEN:
-                load.begin(endpoint_of(), _due(make_ask(number), clock() - max(0.0, late_s)))
+                load.begin(endpoint_of(), _due(make_ask(number), min(due_s, due_s + late_s)))
             number += 1
             if number % BURST == 0:
                 await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 from enum import StrEnum
 from typing import Any
 
@@ -145,3 +146,15 @@ class Exchange:
 
     def broke(self, error: Exception) -> None:
         """Our own code failed: nothing is known about the answer."""
+
+
+def tls_is_over(tls: ssl.SSLObject | None) -> bool:
+    """Whether the peer ended TLS in order (close_notify): only then is a further read empty, not waiting."""
+    if tls is None:
+        return True
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False

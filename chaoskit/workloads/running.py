@@ -5,16 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from chaoskit.history.facts import (
-    BodyReached,
-    BodySent,
-    FirstByteReceived,
-    RequestHung,
-    RequestLost,
-    RequestSent,
-    ResponseReceived,
-)
+from chaoskit.history.facts import BodyReached, BodySent, FirstByteReceived, RequestSent
 from chaoskit.history.recorder import Recorder
+from chaoskit.workloads import endings
 from chaoskit.workloads.asks import Ask, Ending, Endpoint, Pending, head
 from chaoskit.workloads.link import Link
 from chaoskit.workloads.reading import Ended, Exchange, Reading
@@ -86,8 +79,8 @@ class Running(Pending, Exchange):
 
     # ---- sending -------------------------------------------------------------------------------------------------
 
-    def begin(self, endpoint: Endpoint) -> None:
-        """Send the head, and the body where nothing holds it back."""
+    def begin(self, endpoint: Endpoint, *, limit_s: float) -> None:
+        """Send the head, and the body where nothing holds it back; give up after `limit_s`."""
         ask, connection = self._ask, self.link.connection
         first = head(ask, endpoint)
         self.link.last_request = ask.request
@@ -96,8 +89,8 @@ class Running(Pending, Exchange):
             self.ended(connection.ended or Ended.FIN, Reading(ask.method), connection.errno)
             return
         connection.begin(self, ask.method, keep_tail=ask.expect is not None)
-        if ask.timeout_s < UNTIMED_S:
-            self._deadline = _later(ask.timeout_s, self.give_up)
+        if limit_s < UNTIMED_S:
+            self._deadline = _later(limit_s, self.give_up)
         self._hold_back()
         if 0 < len(self._unsent) <= min(self._allowed, PIECE):
             first, self._unsent = first + ask.body, self._unsent[:0]
@@ -200,9 +193,11 @@ class Running(Pending, Exchange):
             self.grew(reading)
         if how is Ended.WHOLE:
             self.link.answered()
-            self._finish(self._whole(reading))
+            self._finish(endings.whole(self._ask, reading, self.unsent_bytes))
         else:
-            self._finish(self._lost(how, reading, errno))
+            unsent = self.unsent_bytes
+            sent = max(0, self._written + len(self._unsent) - unsent)
+            self._finish(endings.lost(self._ask, how, reading, errno, sent_bytes=sent, unsent_bytes=unsent))
             if how in (Ended.PARSER, Ended.LIMIT):
                 self.link.connection.abort()
 
@@ -240,15 +235,8 @@ class Running(Pending, Exchange):
         """No whole answer by the request's own deadline: hung."""
         if self.over:
             return
-        reading = self.link.connection.reading()
-        self._finish(
-            RequestHung(
-                request=self.request,
-                status=reading.status if reading is not None and reading.head_done else None,
-                body_bytes=reading.body_bytes if reading is not None else 0,
-                waited_s=round(self._recorder.now() - self._opened_s, 6),
-            )
-        )
+        waited_s = self._recorder.now() - self._opened_s
+        self._finish(endings.hung(self._ask, self.link.connection.reading(), waited_s))
         self.link.connection.abort()
 
     def abandon(self) -> None:
@@ -273,48 +261,6 @@ class Running(Pending, Exchange):
             if timer is not None:
                 timer.cancel()
         self._deadline = self._send_timer = self._read_timer = None
-
-    def _whole(self, reading: Reading) -> ResponseReceived:
-        return ResponseReceived(
-            request=self.request,
-            status=reading.status or 0,
-            framing=reading.framing,
-            body_bytes=reading.body_bytes,
-            body_digest=reading.digest,
-            retry_after=reading.retry_after,
-            closes=reading.closes,
-            first_byte_s=reading.first_byte_at or 0.0,
-            expected=None if self._ask.expect is None else reading.ends_with(self._ask.expect),
-            body_unsent=self.unsent_bytes,
-        )
-
-    def _lost(self, how: Ended, reading: Reading, errno: int | None) -> RequestLost:
-        unsent = self.unsent_bytes
-        return RequestLost(
-            request=self.request,
-            loss=_loss(how, reading),
-            by=how.value,
-            errno=errno,
-            status=reading.status if reading.head_done else None,
-            framing=reading.framing if reading.head_done else None,
-            body_bytes=reading.body_bytes,
-            expected_bytes=reading.length if reading.head_done else None,
-            sent_bytes=max(0, self._written + len(self._unsent) - unsent),
-            detail_text=reading.trouble,
-            body_unsent=min(unsent, len(self._ask.body)),
-        )
-
-
-def _loss(how: Ended, reading: Reading) -> str:
-    if how is Ended.PARSER:
-        return "malformed"
-    if how is Ended.LIMIT:
-        return "too_large"
-    if reading.head_done:
-        return "cut_in_body"
-    if reading.any_byte:
-        return "cut_in_head"
-    return "reset_without_byte" if how is Ended.RST else "closed_without_byte"
 
 
 def _later(after_s: float, work: Callable[[], None]) -> asyncio.TimerHandle:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import trustme
 
 from chaoskit.errors import ChaoskitError
-from chaoskit.history.facts import ConnectFailed, ConnectionEnded, RequestLost, RequestSent, ResponseReceived
+from chaoskit.history.facts import (
+    ConnectFailed,
+    ConnectionEnded,
+    FirstByteReceived,
+    RequestHung,
+    RequestLost,
+    RequestSent,
+    ResponseReceived,
+)
 from chaoskit.workloads.client import Answer, Endpoint
 from tests.workloads.conftest import Engine, until
 from tests.workloads.peer import Peer, Script, Wire
@@ -265,3 +276,87 @@ def test_our_own_failure_accuses_nobody(engine: Engine, monkeypatch: pytest.Monk
     with Peer(answering(OK)) as peer, pytest.raises(ChaoskitError, match="the HTTP engine failed"):
         engine.run(engine.ask(peer.port))
     assert not engine.of(RequestLost)
+
+
+# ---- TLS -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The server's and the client's."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client
+
+
+def test_a_reset_under_tls_is_a_reset(engine: Engine, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    go = threading.Event()
+
+    def script(wire: Wire) -> None:
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123")
+        go.wait(10)
+        wire.rst()
+
+    async def work(port: int) -> Answer:
+        task = asyncio.create_task(engine.ask(port, endpoint=Endpoint("127.0.0.1", port, tls=contexts[1])))
+        await until(lambda: engine.of(FirstByteReceived))
+        go.set()
+        return await task
+
+    with Peer(script, contexts[0]) as peer:
+        fact = engine.run(work(peer.port)).fact
+    assert isinstance(fact, RequestLost)
+    assert (fact.loss, fact.by, fact.body_bytes) == ("cut_in_body", "rst", 4)
+
+
+def test_tls_that_ends_without_close_notify_behind_a_whole_answer_is_told_beside_it(
+    engine: Engine, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    def script(wire: Wire) -> None:
+        wire.request()
+        wire.send(OK)
+
+    async def work(port: int) -> ConnectionEnded:
+        answer = await engine.ask(port, endpoint=Endpoint("127.0.0.1", port, tls=contexts[1]))
+        assert isinstance(answer.fact, ResponseReceived)
+        return await engine.ended()
+
+    with Peer(script, contexts[0]) as peer:
+        ended = engine.run(work(peer.port))
+    assert (ended.by, ended.how, ended.after_answer) == ("server", "tls", True)
+
+
+def test_a_peer_that_leaves_during_the_handshake_was_never_asked(
+    engine: Engine, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    with Peer(lambda wire: wire.sock.recv(1)) as peer:
+        fact = engine.run(engine.ask(peer.port, endpoint=Endpoint("127.0.0.1", peer.port, tls=contexts[1]))).fact
+    assert isinstance(fact, ConnectFailed)
+    assert fact.loss == "tls"
+
+
+# ---- time --------------------------------------------------------------------------------------------------------
+
+
+def test_the_limit_of_a_request_counts_its_connect_too(
+    engine: Engine, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    go = threading.Event()
+
+    def script(wire: Wire) -> None:
+        go.wait(0.5)
+        with contextlib.suppress(OSError):
+            wire.sock = contexts[0].wrap_socket(wire.sock, server_side=True)
+            wire.rest()
+
+    with Peer(script) as peer:
+        fact = engine.run(
+            engine.ask(peer.port, endpoint=Endpoint("127.0.0.1", peer.port, tls=contexts[1]), timeout_s=0.7)
+        ).fact
+        go.set()
+    assert isinstance(fact, RequestHung)
+    assert 0.69 <= fact.waited_s < 1.15  # the handshake took 0.5 s of it; timers of libuv are a millisecond coarse
