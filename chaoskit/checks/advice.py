@@ -10,6 +10,7 @@ from chaoskit.checks.words import seconds
 from chaoskit.history.facts import ResponseReceived
 
 INSTANT_S = 0.1
+HASTY_S = 0.5  # a tree of processes needs some tenths of a second to go; no time-out of anybody's is shorter
 AT_ONCE_S = 0.3  # a loop that looks every tenth of a second whether it was told to stop
 
 
@@ -29,7 +30,7 @@ def severed(account: Account, exchanges: Sequence[Exchange]) -> str | None:
             f"they ended when the deadline's SIGKILL came, {seconds(after_s)} after the signal: the work does not fit the "
             "grace period, or the process did not act on the signal."
         )
-    if after_s < INSTANT_S:
+    if after_s < HASTY_S:
         fact = account.exit_fact
         died = fact is not None and account.signal_fact is not None and fact.signal == account.signal_fact.signal
         return f"the process exited {seconds(after_s)} after the signal" + (
