@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
 
     def gone(self) -> bool:
         """Whether the server has ended it, asked of the kernel: the loop may not have come round to it yet."""
-        if self.closed or self.eof or self.spoiled or self.transport is None or self._sock is None:
+        if self._closed_by_us or self.closed or self.eof or self.spoiled or self._sock is None:
             return True
         if self._exchange is not None:
             return False
