@@ -75,6 +75,7 @@ class Harness:
             raise UsageError(f"driver '{driver}' is not there{near(driver, ['process'])}: this release has 'process'")
         self.root = root
         self.runs: list[Run] = []
+        self.folders: list[Path] = []  # of every run, also one that failed, and of what ran beside
         self.aio = Awaitables(self)
         self._run_dir = run_dir
         self._settings = dict(settings or {})
@@ -347,6 +348,7 @@ class Harness:
                     f"the run folder '{folder}' could not be made: {error.strerror}. "
                     "Choose another with --dir (pytest: --chaos-dir)"
                 ) from error
+            self.folders.append(folder)
             return folder
         raise StorageError(f"no free name for a run folder in '{self._run_dir}'")
 

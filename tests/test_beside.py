@@ -86,12 +86,12 @@ def test_a_launched_front_is_named_by_its_command_too(harness: Harness) -> None:
 
 def test_promised_ports_are_given_back_with_the_test(harness: Harness) -> None:
     harness.launch(front("http://127.0.0.1:{shop.port}"))
-    promised = set(ports._kept)  # noqa: SLF001
+    promised = set(ports._kept)
 
     harness.close()
 
     assert promised
-    assert not promised & ports._held.keys()  # noqa: SLF001
+    assert not promised & ports._held.keys()
 
 
 def test_a_front_that_nearly_names_the_struck_system_is_told(harness: Harness) -> None:

@@ -9,12 +9,14 @@ import pytest
 from chaoskit.profiles import by_name
 from pytest_chaoskit import marker, options, outcome, repeat
 from pytest_chaoskit.state import MAKERS
+from pytest_chaoskit.stopping import Stopping
 
 READY_S = 30  # as chaoskit.plan.Limits: each is the most that a step of one run may take
 REHEARSAL_S = 60
 MOMENT_S = 30
 CLEAN_UP_S = 15
 LEAST_S = 600  # a test may make several runs, each with a grace of its own
+STOPPING = "chaoskit-stopping"
 NAMES = {"chaoskit-outcome": outcome, "chaoskit-repeat": repeat}
 
 
@@ -33,6 +35,10 @@ def register(config: pytest.Config) -> None:
     for name, module in NAMES.items():
         if not config.pluginmanager.hasplugin(name):
             config.pluginmanager.register(module, name)
+    if not config.pluginmanager.hasplugin(STOPPING):
+        stopping = Stopping()
+        config.pluginmanager.register(stopping, STOPPING)
+        stopping.listen()
 
 
 def _worst_case_s(item: pytest.Item) -> float:

@@ -174,7 +174,7 @@ def _keep(item: pytest.Item, report: pytest.TestReport) -> None:
     """Mark the run folders and tell them in a section of the report."""
     harness = item.stash[HARNESS]
     own = item.funcargs.get("chaos_dir") if isinstance(item, pytest.Function) else None
-    for each in (*(run.dir for run in harness.runs), *([own] if isinstance(own, Path) else [])):
+    for each in (*filter(Path.is_dir, harness.folders), *([own] if isinstance(own, Path) else [])):
         folders.mark(each, item.nodeid, failed=report.failed)
     if harness.runs:
         told = "\n".join(lines.section(item.config, run, full=item.config.get_verbosity() > 0) for run in harness.runs)

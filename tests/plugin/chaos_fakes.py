@@ -79,6 +79,7 @@ class FakeHarness:
         self.given = given
         self.runs: list[FakeRun] = []
         self.blocks: list[FakeBlock] = []
+        self.folders: list[Path] = []
         self.closed = False
         self.again: Callable[[Path], str] = given["again"]
 
@@ -94,6 +95,7 @@ class FakeHarness:
         folder = self.given["run_dir"] / f"{next(self.numbers):04}-{os.getpid()}-{suffix}"
         with self.given["slots"]():
             folder.mkdir(parents=True)
+        self.folders.append(folder)
         run = FakeRun(folder, self.name_of(system), outcome, self)
         self.runs.append(run)
         return run

@@ -150,3 +150,6 @@ def test_nothing_is_left_when_pytest_is(pytester: pytest.Pytester, signals: tupl
             process.send_signal(each)
         output, _ = process.communicate(timeout=30)
     assert not left_running(pytester.path), output.decode()
+    if signals == (signal.SIGTERM,):  # its fixtures have ended and its reports are written
+        assert process.returncode == 128 + signal.SIGTERM
+        assert b"told to stop" in output
