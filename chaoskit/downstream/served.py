@@ -72,15 +72,25 @@ class Served(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:  # we stay with HTTP/1.1, as a server may
-            self._parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self.data_received(rest)
+            self._stay(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(400)
         else:
             if self._size > BODY_LIMIT or len(self._calls) > WAITING_MOST:
                 self._refuse(413)
+
+    def _stay(self, rest: bytes) -> None:
+        """Read the call anew without its offer: a parser that believes in the upgrade takes no body (Java sends one)."""
+        method = self._parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(400)
+            return
+        closes = "close" in self._headers.pop("connection", "").lower()
+        kept = {name: value for name, value in self._headers.items() if name not in ("upgrade", "http2-settings")}
+        lines = [f"{name}: {value}".encode("latin-1") for name, value in kept.items()]
+        head = [method + b" " + self._url + b" HTTP/1.1", *lines, *([b"connection: close"] if closes else [])]
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join(head) + b"\r\n\r\n" + rest)
 
     # ---- httptools -----------------------------------------------------------------------------------------------
 
@@ -101,7 +111,12 @@ class Served(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: a caller that waits for leave to send the body gets it."""
-        if "expect" in self._headers and self._task is None and self._transport is not None:
+        if (
+            "expect" in self._headers
+            and not self._parser.should_upgrade()
+            and self._task is None
+            and self._transport is not None
+        ):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, piece: bytes) -> None:
@@ -110,6 +125,8 @@ class Served(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The call is whole: it takes its turn."""
+        if self._parser.should_upgrade():
+            return  # it is read anew
         path, _, query = self._url.decode("latin-1").partition("?")
         method = self._parser.get_method().decode().upper()
         call = Call(self._host.next_call(), self._instance, method, path, query, self._headers, bytes(self._body))

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import json
 import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chaoskit.address import Address
 from chaoskit.downstream.gate import Gate, Hold
 from chaoskit.downstream.record import EffectFile
 from chaoskit.downstream.served import Served
 from chaoskit.downstream.sink import KEY_HEADER, Call, Reply, Sink, digest
+from chaoskit.downstream.users import USER_S, UserCode
 from chaoskit.errors import ChaoskitError, StorageError
 from chaoskit.history.facts import AnyFact, CallArrived, CallReleased, EffectApplied
 
 HOP_BY_HOP = ("connection", "content-encoding", "content-length", "expect", "host", "keep-alive", "transfer-encoding")
-USER_S = 10.0  # a user's callable, or the server that answers are forwarded to
+INLINE = 64 << 10  # bytes of a body that is looked into on the loop itself
+
+T = TypeVar("T")
 
 
 class SinkServer:
@@ -38,7 +40,8 @@ class SinkServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._calls = 0
-        self._users = concurrent.futures.ThreadPoolExecutor(4, thread_name_prefix="chaoskit-answer")
+        self._users = UserCode()
+        self._opening = threading.Lock()
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     def __str__(self) -> str:
@@ -89,14 +92,15 @@ class SinkServer:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
         self._thread = self._loop = None
-        self._users.shutdown(wait=False, cancel_futures=True)
         self.record.close()
 
     def open_port(self, instance: str) -> int:
         """The port of this instance, opened on first use."""
-        known = self._ports.get(instance)
-        if known is not None:
-            return known[0]
+        with self._opening:
+            known = self._ports.get(instance)
+            return known[0] if known is not None else self._open(instance)
+
+    def _open(self, instance: str) -> int:
         loop = self.start()._loop  # noqa: SLF001 - our own
         if loop is None:
             raise ChaoskitError("the sink server is not running")
@@ -132,7 +136,7 @@ class SinkServer:
         """The answer to one call; None when its caller left first."""
         self.sink.calls.append(call)
         try:
-            is_effect, key = await self._user(self.sink.route, call)
+            is_effect, key = await self._ask(self.sink.route, call)
         except Exception as error:  # noqa: BLE001 - a user's callable may raise anything
             return self._broken("key=", call, error)
         refusal = self.sink.begin(call)
@@ -183,7 +187,7 @@ class SinkServer:
             try:
                 await self.record.append(line)
             except StorageError as error:
-                self.sink.trouble = error
+                self.sink.trouble = self.sink.trouble or error
                 return Reply(500, b'{"error": "chaos_sink: see the test"}')
             self.sink.applied(call, key, reply)
             self.tell(_applied(call, key, repeated=False))
@@ -201,17 +205,19 @@ class SinkServer:
         self.tell(CallReleased(call=hold.call, how="caller_left" if gone else "released"))
         return not gone
 
-    async def _user(self, work: Callable[..., Any], *args: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        return await asyncio.wait_for(loop.run_in_executor(self._users, work, *args), USER_S)
+    async def _ask(self, work: Callable[[Call], T], call: Call) -> T:
+        """What may run a user's code, or take its time over a large body, does not do so on the loop."""
+        if self.sink.runs_code(call) or len(call.body) > INLINE:
+            return await self._users.run(work, call)
+        return work(call)
 
     async def _answer(self, call: Call) -> Reply:
         if self.sink.forward is not None:
-            return await self._user(_forwarded, self.sink.forward, call)  # type: ignore[no-any-return]
-        return await self._user(self.sink.answer, call)  # type: ignore[no-any-return]
+            return await self._users.run(_forwarded, self.sink.forward, call)
+        return await self._ask(self.sink.answer, call)
 
     def _broken(self, what: str, call: Call, error: Exception) -> Reply:
-        self.sink.trouble = ChaoskitError(
+        self.sink.trouble = self.sink.trouble or ChaoskitError(  # the first: others follow from it
             f"chaos_sink: the {what} for {call.method} {call.path} failed: {type(error).__name__}: {error}"
         )
         return Reply(500, b'{"error": "chaos_sink: see the test"}')

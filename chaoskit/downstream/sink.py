@@ -141,6 +141,12 @@ class Sink:
             key = str(call.json["key"])
         return True, key
 
+    def runs_code(self, call: Call) -> bool:
+        """Whether naming or answering this call runs the user's own code."""
+        found = self._find(call)
+        answers = [] if found is None else found.answer if isinstance(found.answer, list) else [found.answer]
+        return found is not None and (found.key is not None or any(callable(each) for each in answers))
+
     def _find(self, call: Call) -> _Route | None:
         return next((each for each in self._routes if each.method == call.method and each.path == call.path), None)
 

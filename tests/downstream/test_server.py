@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,48 @@ def test_a_caller_may_wait_for_leave_to_send_its_body(downstream: Downstream) ->
 def test_an_offer_to_speak_http_2_is_not_taken_up(downstream: Downstream) -> None:
     offer = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n"
     assert raw(downstream, offer).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_what_comes_with_such_an_offer_is_read_all_the_same(downstream: Downstream) -> None:
+    offer = b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
+    sized = b"POST /sized HTTP/1.1\r\n" + offer + b'Content-Length: 11\r\n\r\n{"key":"a"}'
+    chunked = b"POST /chunked HTTP/1.1\r\n" + offer + b'Transfer-Encoding: chunked\r\n\r\nb\r\n{"key":"b"}\r\n0\r\n\r\n'
+    assert raw(downstream, sized + chunked + POST % 3, answers=3).count(b"HTTP/1.1 200 OK") == 3
+    assert [effect.key for effect in downstream.sink.effects] == ["a", "b", None]
+    assert [call.body for call in downstream.sink.calls][2] == b"1"
+
+
+def test_a_tunnel_is_refused(downstream: Downstream) -> None:
+    assert raw(downstream, b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nxyz").startswith(b"HTTP/1.1 400 ")
+    assert not downstream.sink.calls
+
+
+def test_a_port_that_is_asked_for_from_many_threads_is_opened_once(downstream: Downstream) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        assert len(set(pool.map(lambda _: downstream.server.open_port("web"), range(64)))) == 1
+
+
+def test_code_of_the_users_that_never_returns_stalls_no_other_call_and_not_the_end(tmp_path: Path) -> None:
+    program = (
+        "import http.client, pathlib, sys, threading\n"
+        "from chaoskit.downstream.server import SinkServer\n"
+        "server = SinkServer(pathlib.Path(sys.argv[1])).start()\n"
+        "stuck = threading.Semaphore(0)\n"
+        "server.sink.effect('POST /stuck', answer=lambda call: (stuck.release(), threading.Event().wait()))\n"
+        "def post(path):\n"
+        "    connection = http.client.HTTPConnection('127.0.0.1', server.open_port('web'), timeout=5)\n"
+        "    connection.request('POST', path)\n"
+        "    return connection\n"
+        "kept = [post('/stuck') for _ in range(8)]\n"
+        "for _ in kept: stuck.acquire()\n"
+        "print(post('/plain').getresponse().status)\n"
+        "server.close()\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, cwd=Path(__file__).parents[2], text=True, timeout=30, check=True
+    )
+    assert done.stdout == "200\n"
 
 
 def test_a_caller_that_closes_gets_its_connection_closed(downstream: Downstream) -> None:

@@ -106,6 +106,14 @@ def test_a_key_that_fails_is_the_tests_trouble_too(downstream: Downstream) -> No
     assert "key= for POST /v1/charges failed" in str(downstream.sink.trouble)
 
 
+def test_the_first_trouble_is_the_one_that_is_told(downstream: Downstream) -> None:
+    downstream.sink.effect("POST /first", answer=broken)
+    downstream.sink.effect("POST /second", key=broken)
+    downstream.call(path="/first")
+    downstream.call(path="/second")
+    assert "/first" in str(downstream.sink.trouble)
+
+
 def test_a_value_that_is_no_json_is_the_tests_trouble(downstream: Downstream) -> None:
     downstream.sink.effect("POST /v1/charges", answer=object())
     assert downstream.call().status == 500
