@@ -210,6 +210,8 @@ class Conductor:
             raise self.recorder.trouble
         if self._inhand is not None and self._inhand.trouble is not None:
             raise self._inhand.trouble
+        if self.tools.sink is not None and self.tools.sink.sink.trouble is not None:
+            raise self.tools.sink.sink.trouble
 
     def _open_engine(self) -> None:
         struck = self._struck()
