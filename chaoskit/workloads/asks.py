@@ -86,20 +86,20 @@ class Answer:
 
 def head(ask: Ask, endpoint: Endpoint) -> bytes:
     """The request's head as it goes out; a line break inside a value never does."""
-    given = {name.lower() for name, _ in ask.headers}
+    given = {name.lower() for name, _ in ask.headers} if ask.headers else ()
     lines = [f"{ask.method} {ask.target} HTTP/1.1"]
     if "host" not in given:
         lines.append(f"Host: {endpoint.authority}")
     lines.extend(f"{name}: {value}" for name, value in ask.headers)
-    if (ask.body or ask.method in BODIED) and not given & {"content-length", "transfer-encoding"}:
+    if (ask.body or ask.method in BODIED) and not ("content-length" in given or "transfer-encoding" in given):
         lines.append(f"Content-Length: {len(ask.body)}")
     if ask.expect_continue and ask.body and "expect" not in given:
         lines.append("Expect: 100-continue")
     if not ask.keep_alive and "connection" not in given:
         lines.append("Connection: close")
-    if any("\r" in line or "\n" in line for line in lines):
-        raise ValueError(f"{ask.method} {ask.target!r}: a line break in the target or in a header")
     text = "\r\n".join(lines) + "\r\n\r\n"
+    if text.count("\n") != len(lines) + 1 or text.count("\r") != len(lines) + 1:
+        raise ValueError(f"{ask.method} {ask.target!r}: a line break in the target or in a header")
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:

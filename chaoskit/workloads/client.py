@@ -151,7 +151,7 @@ class Client:
         link = running.link
         whole = isinstance(end, ResponseReceived)
         kept = isinstance(end, ResponseReceived) and keep_alive and not end.closes and not end.body_unsent
-        kept = kept and not link.closed
+        kept = kept and link.connection.usable
         if not kept and whole:
             link.connection.close_soon()
         elif not kept:

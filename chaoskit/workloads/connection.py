@@ -80,9 +80,14 @@ class Connection(asyncio.Protocol):
         """What has been read of the present answer; None between answers."""
         return self._reading
 
+    @property
+    def usable(self) -> bool:
+        """Whether it can carry a request, as far as the loop has come."""
+        return not (self._closed_by_us or self.closed or self.eof or self.spoiled)
+
     def gone(self) -> bool:
         """Whether the server has ended it, asked of the kernel: the loop may not have come round to it yet."""
-        if self._closed_by_us or self.closed or self.eof or self.spoiled or self._sock is None:
+        if not self.usable or self._sock is None:
             return True
         if self._exchange is not None:
             return False

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from chaoskit.workloads.client import Answer, Ask, Client, Endpoint, Link
 
 MOST_OPEN = 10_000  # requests; beyond it the system is given no more, and the history shows the gap
-SLEEP_LEAST_S = 0.0005
+TICK_S = 0.001  # requests that are due within it begin together: one turn of the loop for all of them
 BURST = 50  # requests begun before the loop reads answers again
 
 
@@ -35,11 +35,11 @@ async def open_loop(
         while not stop.is_set() and load.trouble is None:
             due_s = began_s + number / rate
             late_s = clock() - due_s
-            if late_s < -SLEEP_LEAST_S:
-                await asyncio.sleep(-late_s)
+            if late_s < 0:
+                await asyncio.sleep(max(TICK_S, -late_s))
                 continue
             if load.open < MOST_OPEN:
-                load.begin(endpoint_of(), _due(make_ask(number), min(due_s, due_s + late_s)))
+                load.begin(endpoint_of(), _due(make_ask(number), due_s))
             number += 1
             if number % BURST == 0:
                 await asyncio.sleep(0)
