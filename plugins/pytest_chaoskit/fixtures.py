@@ -36,11 +36,12 @@ def chaos(
 
 
 @pytest.fixture
-def chaos_sink(chaos_sink_server: SinkServer) -> Sink:
+def chaos_sink(chaos_sink_server: SinkServer) -> Iterator[Sink]:
     """What the system calls, owned by this test: records its effects, gives the answers that the test declares."""
     sink = chaos_sink_server.sink
     sink.reset()
-    return sink
+    yield sink
+    sink.reset()  # the next test may strike without asking for it
 
 
 @pytest.fixture

@@ -49,3 +49,17 @@ def test_code_of_the_tests_that_fails_is_a_fault_of_the_harness_not_of_the_syste
     server.sink.effect("POST /work", answer=broken)
     with pytest.raises(ChaoskitError, match="answer= for POST /work failed: LookupError"):
         strike()
+
+
+def test_what_one_test_declares_is_gone_for_the_next(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_first(chaos_sink):
+            chaos_sink.require_key = True
+
+        def test_second(chaos_sink_server):
+            assert not chaos_sink_server.sink.require_key
+        """
+    )
+    options = ("--chaos", "-p", "no:randomly", "-p", "no:xdist", "-o", "asyncio_default_fixture_loop_scope=function")
+    pytester.runpytest_subprocess(*options).assert_outcomes(passed=2)
