@@ -88,11 +88,15 @@ class Client:
         """A connection without a request.
 
         Raises:
-            OSError: it could not be made.
+            ChaoskitError: it could not be made.
         """
         link = self._link(purpose)
-        async with asyncio.timeout(CONNECT_S):
-            await connect(link, endpoint, slow_reader=False)
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await connect(link, endpoint, slow_reader=False)
+        except OSError as error:
+            why = str(error) or f"no answer in {CONNECT_S:g} s"
+            raise ChaoskitError(f"no {purpose} connection to {endpoint.authority} could be opened: {why}") from error
         self.rest(link, purpose)
         return link
 

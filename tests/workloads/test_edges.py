@@ -267,6 +267,20 @@ def test_a_missing_descriptor_is_our_own_trouble(engine: Engine, monkeypatch: py
     assert not engine.facts()
 
 
+def test_a_connection_without_a_request_that_cannot_be_opened_is_an_error_that_says_where(engine: Engine) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        with pytest.raises(ChaoskitError, match=rf"no silent connection to 127\.0\.0\.1:{port} could be opened"):
+            engine.run(engine.client.open(Endpoint("127.0.0.1", port), "silent"))
+
+
+def test_a_line_break_never_goes_out_in_a_head(engine: Engine) -> None:
+    with Peer(answering(OK)) as peer, pytest.raises(ValueError, match="line break"):
+        engine.run(engine.ask(peer.port, headers=(("X-One", "1\r\nX-Two: 2"),)))
+    assert not engine.facts()
+
+
 def test_our_own_failure_accuses_nobody(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_words: object) -> None:
         raise ZeroDivisionError("a bug")
