@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from chaoskit.address import Address
+from chaoskit.checks.verdict import Outcome
 from chaoskit.errors import UsageError
 from chaoskit.outcomes import Run
 from chaoskit.plan import Plan
@@ -104,7 +105,7 @@ class RunBlock:
         self._harness.runs.append(self.run)
         self.run.raised = error
         self.run.finished(history)
-        if error is not None:
+        if error is not None and self.run.outcome is Outcome.FAIL:  # else the block's own exception says more
             self.run.verify()
 
     def abandon(self) -> None:

@@ -17,6 +17,7 @@ from chaoskit.reports.text import headline, render
 from chaoskit.result import Result, result_of, to_json
 
 RESULT = "result.json"
+MODES = ("fail", "warn", "skip")  # what an unknown verdict does to a test
 
 
 class Run:
@@ -75,6 +76,9 @@ class Run:
     def judge(self, *checks: Check) -> tuple[Verdict, ...]:
         """The verdicts of these checks (none: all that are implied)."""
         self.looked_at = True
+        for each in checks:
+            if not callable(each):
+                raise UsageError(f"{each!r} is no check: expected functions, such as drains of chaoskit.checks")
         return judge(self.history, checks) if checks else self.verdicts
 
     def verify(
@@ -91,6 +95,9 @@ class Run:
         """
         __tracebackhide__ = True
         self.looked_at = True
+        mode = unknown or self.unknown
+        if mode not in MODES:
+            raise UsageError(f"unknown={mode!r}{near(str(mode), MODES)}: expected one of {', '.join(MODES)}")
         verdicts = with_known(self.judge(*checks), known or {})
         outcome = worst(verdicts)
         if outcome is Outcome.PASS:
@@ -98,7 +105,6 @@ class Run:
         text = self.report(verdicts)
         if outcome is Outcome.FAIL:
             raise Failed(f"{headline(self.history, verdicts)}\n\n{text}") from self.raised
-        mode = unknown or self.unknown
         message = f"{headline(self.history, verdicts)}\n\n{text}"
         if mode == "fail":
             raise Unproven(message) from self.raised
@@ -140,7 +146,11 @@ def with_known(verdicts: Sequence[Verdict], known: Mapping[str, str]) -> tuple[V
         elif each.outcome is Outcome.FAIL:
             made.append(passed(each.check, f"KNOWN {reason}", Finding("known", f"KNOWN {reason}", "note")))
         elif each.outcome is Outcome.PASS:
-            made.append(failed(each.check, Finding("known", f"no longer fails: remove it from known= ({reason})")))
+            made.append(
+                failed(
+                    each.check, Finding("known", f"{each.check} no longer fails, so remove it from known= ({reason})")
+                )
+            )
         else:
             made.append(each)
     return tuple(made)

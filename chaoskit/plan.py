@@ -52,6 +52,12 @@ class Plan:
             )
         if self.profile.grace_s <= 0:
             raise UsageError(f"grace_s is {self.profile.grace_s:g}; expected seconds above 0")
+        hook = self.profile.pre_stop_s
+        if self.profile.pre_stop_counts and not isinstance(hook, str) and hook >= self.profile.grace_s:
+            raise UsageError(
+                f"pre_stop_s is {hook:g} and counts into the grace of {self.profile.grace_s:g} s: no time is left for the "
+                "signal, SIGKILL comes first. Raise grace_s or lower pre_stop_s"
+            )
         fronts = {id(getattr(each.via, "system", each.via)) for each in self.workloads if each.via is not None}
         if len(fronts) > 1:
             raise UsageError("the workloads of one run go through different fronts (via=): split them into two runs")

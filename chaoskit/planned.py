@@ -66,7 +66,14 @@ def _workloads(plan: Plan) -> tuple[WorkloadPlanned, ...]:
     ]
     if plan.own:
         made.append(
-            WorkloadPlanned(index=len(made), kind="own", targets=(), disposition="drain", clients=0, hold_at_least=1)
+            WorkloadPlanned(
+                index=len(made),
+                kind="own",
+                targets=(),
+                disposition="drain",
+                clients=0,
+                hold_at_least=0 if made else 1,  # beside `during=` the block may do what it likes
+            )
         )
     return tuple(made)
 

@@ -29,6 +29,8 @@ from chaoskit.starting import Launched, Tools
 from chaoskit.workloads.loop import LoopThread
 from chaoskit.workloads.requests import Requests
 
+REPLACEMENTS = ("when_gone", "before", "two")
+OPTIONS = ("when", "profile", "grace_s", "signal", "to", "within_s", "exit_code", "replacement", "budget_s")
 Slots = Callable[[], AbstractContextManager[object]]
 
 
@@ -185,6 +187,7 @@ class Harness:
 
     def _plain(self, system: Command, during: Any, fault: Fault, options: dict[str, Any]) -> Run:
         refuse_running_loop(fault.kind)
+        _known(fault.kind, options)
         plan = self.plan(system, during, fault, own=False, **options)
         with self._slots():
             run = self._conduct(plan)
@@ -218,6 +221,7 @@ class Harness:
         return run
 
     def _block(self, system: Command, during: Any, fault: Fault, options: dict[str, Any]) -> RunBlock:
+        _known(fault.kind, options)
         plan = self.plan(system, during, fault, own=True, **options)
         block = RunBlock(self, plan)
         self._entered.append(block)
@@ -237,20 +241,25 @@ class Harness:
         to: str | None = None,
         within_s: float = 30,
         exit_code: int | None = None,
-        replacement: str = "when_gone",  # noqa: ARG002 - jobs need it; web runs have nothing to redeliver
+        replacement: str = "when_gone",  # jobs need it; web runs have nothing to redeliver
         budget_s: float | None = None,
     ) -> Plan:
         """The plan of one call: call > settings (marker, options) > default."""
         refuse_in_process(system)
         name = self.name_of(system)
         chosen = self.profile(profile, grace_s=grace_s, signal=signal, to=to)
+        _above_zero(within_s=within_s, budget_s=budget_s)
+        if replacement not in REPLACEMENTS:
+            raise UsageError(f"replacement={replacement!r}: expected one of {', '.join(REPLACEMENTS)}")
+        if exit_code is not None and (isinstance(exit_code, bool) or not isinstance(exit_code, int)):
+            raise UsageError(f"exit_code={exit_code!r}: expected a whole number such as 0")
         if when is not None and not isinstance(when, Moment):
             raise UsageError(f"when={when!r} is no moment: expected one of chaoskit.moments, such as held(2)")
         replay_s = self._replayed_after_s()
         moment = when or Held()
         if replay_s is not None:
             moment = Elapsed(replay_s) & moment if isinstance(moment, Held) else Elapsed(replay_s)
-        return Plan(
+        made = Plan(
             system=system,
             name=name,
             workloads=_requests(during),
@@ -262,11 +271,12 @@ class Harness:
             budget_s=budget_s,
             own=own,
             root=self.root,
-            run_dir=self._folder(name),
+            run_dir=self._run_dir,
             test=self._test,
             replay_after_s=replay_s,
             idle_close_share=self._close_share,
         )
+        return dataclasses.replace(made, run_dir=self._folder(name))  # a plan that is refused leaves no folder
 
     def profile(
         self,
@@ -351,6 +361,18 @@ class Harness:
             self.folders.append(folder)
             return folder
         raise StorageError(f"no free name for a run folder in '{self._run_dir}'")
+
+
+def _known(verb: str, options: Mapping[str, Any]) -> None:
+    for name in options:
+        if name not in OPTIONS:
+            raise UsageError(f"chaos.{verb}(...) has no {name}={near(name, OPTIONS)}. It has: {', '.join(OPTIONS)}")
+
+
+def _above_zero(**values: Any) -> None:
+    for name, value in values.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+            raise UsageError(f"{name}={value!r}: expected seconds above 0")
 
 
 def _requests(during: Any) -> tuple[Requests, ...]:

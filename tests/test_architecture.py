@@ -61,7 +61,7 @@ ALLOWED: dict[str, set[str] | str] = {
     "testing": {"history", "checks.verdict", *BASES},
     # what users hold in their hands
     "outcomes": {"history", "checks", "result", "reports"},
-    "blocks": {"address", "outcomes", "plan", "run", "drivers.command", "verbs"},
+    "blocks": {"address", "checks.verdict", "outcomes", "plan", "run", "drivers.command", "verbs"},
     "verbs": SEES_ALL,
     "cli": SEES_ALL,
     "__init__": SEES_ALL,

@@ -97,6 +97,14 @@ def _missed_words(fact: MomentMissed) -> str:
 
 def _no_signal(account: Account) -> Finding:
     if account.exit is not None and account.exit_fact is not None:
+        killed = account.exit_fact.signal == "SIGKILL" and account.expired is not None
+        if killed and account.stop is not None:
+            return Finding(
+                "gone_before",
+                f"pre-stop outlasted the grace: SIGKILL ended {account.struck} before it ever got its signal, "
+                "and whatever it held with it. Raise grace_s, or make pre-stop shorter",
+                events=(account.exit.index,),
+            )
         during = " during pre-stop" if account.stop is not None and account.exit.at_s >= account.stop.at_s else ""
         return Finding(
             "gone_before",

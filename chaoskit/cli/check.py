@@ -119,18 +119,18 @@ def _refuse_incomplete(asked: Asked) -> None:
 def _one(asked: Asked, say: Terminal) -> int:
     with striking(Path(asked.dir), say, _again()) as open_harness:
         run = strike_once(open_harness(0.8), asked)
+        say.result(report(run, say))  # first: a full disk must not hide the verdict
         if asked.json is not None:
             write_json(asked.json, to_json(run.result))
-        say.result(report(run, say))
         return CODES[run.outcome]
 
 
 def _many(asked: Asked, say: Terminal) -> int:
     with striking(Path(asked.dir), say, _again()) as open_harness:
         result, text = repeat(asked, say, open_harness)
+    say.result(text)
     if asked.json is not None:
         write_json(asked.json, to_json(result))
-    say.result(text)
     return CODES[result.outcome]
 
 

@@ -28,17 +28,19 @@ def _five(config: pytest.Config, run: Run) -> Properties:
     result = run.result
     return [
         ("chaoskit.outcome", result.outcome),
-        ("chaoskit.profile", profile(result.profile)),
+        ("chaoskit.profile", profile(result.profile, None if result.strike is None else result.strike.signal)),
         ("chaoskit.strike", strike(result.strike)),
         ("chaoskit.exit", leaving(result.exit)),
         ("chaoskit.run", folders.shown(config, run.dir)),
     ]
 
 
-def profile(made: Any) -> str:
-    """`kubernetes: SIGTERM to the leader, grace 30 s`."""
+def profile(made: Any, sent: str | None = None) -> str:
+    """`kubernetes: SIGTERM to the leader, grace 30 s`; of a kill or a pause, what was sent instead."""
     if made is None:
         return "no profile"
+    if sent not in (None, made.signal):
+        return f"{made.name}: {sent}"
     to = {"all": "all processes", "group": "the process group"}.get(made.to, f"the {made.to}")
     return f"{made.name}: {made.signal} to {to}, grace {made.grace_s:g} s"
 
