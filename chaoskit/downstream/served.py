@@ -14,6 +14,7 @@ from chaoskit.downstream.sink import Call, Reply
 from chaoskit.history.facts import AnyFact, CallEnded
 
 BODY_LIMIT = 16 << 20  # bytes of one call
+EMPTY = (204, 304)  # these have no body and tell no length of one (RFC 9110, 8.6 and 15.4.5)
 WAITING_MOST = 100  # calls sent ahead on one connection
 
 
@@ -154,10 +155,10 @@ class Served(asyncio.Protocol):
         names = {name.lower() for name, _ in reply.headers}
         lines = [f"HTTP/1.1 {reply.status} {_phrase(reply.status)}"]
         lines += [f"{name}: {value}" for name, value in reply.headers if value]
-        if "content-length" not in names:
+        if "content-length" not in names and reply.status not in EMPTY:
             lines.append(f"Content-Length: {len(reply.body)}")
         lines.append("Connection: keep-alive" if keep else "Connection: close")
-        body = b"" if call.method == "HEAD" else reply.body
+        body = b"" if call.method == "HEAD" or reply.status in EMPTY else reply.body
         transport.write("\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body)
         self._host.tell(CallEnded(call=call.number, status=reply.status))
         if not keep:

@@ -17,7 +17,7 @@ from chaoskit.downstream.served import Served
 from chaoskit.downstream.sink import KEY_HEADER, Call, Reply, Sink, digest
 from chaoskit.downstream.users import USER_S, UserCode
 from chaoskit.errors import ChaoskitError, StorageError
-from chaoskit.history.facts import AnyFact, CallArrived, CallReleased, EffectApplied
+from chaoskit.history.facts import AnyFact, CallArrived, CallReleased, EffectApplied, Noted
 
 HOP_BY_HOP = ("connection", "content-encoding", "content-length", "expect", "host", "keep-alive", "transfer-encoding")
 INLINE = 64 << 10  # bytes of a body that is looked into on the loop itself
@@ -134,7 +134,7 @@ class SinkServer:
 
     async def handle(self, call: Call, left: asyncio.Event) -> Reply | None:
         """The answer to one call; None when its caller left first."""
-        self.sink.calls.append(call)
+        self.sink.arrived(call)
         try:
             is_effect, key = await self._ask(self.sink.route, call)
         except Exception as error:  # noqa: BLE001 - a user's callable may raise anything
@@ -177,6 +177,9 @@ class SinkServer:
         if repeated:
             self.tell(_applied(call, key, repeated=True))
         if reply is not None:
+            if not repeated:
+                words = f"{call.method} {call.path} came with an Idempotency-Key of an earlier, different request: answered 422"
+                self.tell(Noted(kind="key_reused", message=words))
             return reply
         try:
             reply = await self._answer(call)

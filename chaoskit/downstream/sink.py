@@ -7,13 +7,15 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from chaoskit.errors import ChaoskitError, UsageError
 
 SAFE = ("GET", "HEAD", "OPTIONS")
+KEPT_CALLS = 100_000
+KEPT_BYTES = 64 << 20  # of bodies: calls beyond it are kept without theirs
 KEY_HEADER = "idempotency-key"  # draft-ietf-httpapi-idempotency-key-header
 
 
@@ -91,6 +93,7 @@ class Sink:
     _stored: dict[str, _Stored] = field(default_factory=dict)
     _running: Counter[str] = field(default_factory=Counter)
     _forward: str | None = None
+    _kept_bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def effect(self, route: str, *, key: Callable[[Call], str | None] | None = None, answer: Any = None) -> None:
@@ -121,7 +124,7 @@ class Sink:
         """Begin anew, for the next test."""
         with self._lock:
             self.idempotent, self.require_key, self.conflict = True, False, False
-            self.calls, self.effects, self.trouble = [], [], None
+            self.calls, self.effects, self.trouble, self._kept_bytes = [], [], None, 0
             self._routes, self._stored, self._running, self._forward = [], {}, Counter(), None
 
     # ---- for the server ------------------------------------------------------------------------------------------
@@ -149,6 +152,15 @@ class Sink:
 
     def _find(self, call: Call) -> _Route | None:
         return next((each for each in self._routes if each.method == call.method and each.path == call.path), None)
+
+    def arrived(self, call: Call) -> None:
+        """Keep a call, within bounds: a test under load makes very many."""
+        with self._lock:
+            self._kept_bytes += len(call.body)
+            if self._kept_bytes > KEPT_BYTES:
+                call = replace(call, body=b"")
+            if len(self.calls) < KEPT_CALLS:
+                self.calls.append(call)
 
     def begin(self, call: Call) -> Reply | None:
         """The call begins, and `over` must follow; or it is refused at once: its key is missing, or still running."""

@@ -10,7 +10,7 @@ import pytest
 from chaoskit.downstream.server import SinkServer
 from chaoskit.downstream.sink import Call, Reply
 from chaoskit.errors import UsageError
-from chaoskit.history.facts import CallArrived, CallEnded, EffectApplied
+from chaoskit.history.facts import CallArrived, CallEnded, EffectApplied, Noted
 from tests.downstream.conftest import Downstream, until
 
 
@@ -89,6 +89,22 @@ def test_an_answer_is_a_value_a_list_or_what_a_callable_returns(downstream: Down
     assert (reply.status, reply.body, reply.headers["content-type"]) == (201, b"<a/>", "text/xml")
 
 
+def test_an_answer_may_have_no_body(downstream: Downstream) -> None:
+    downstream.sink.effect("POST /v1/charges", answer=Reply(204, b"", ()))
+    answer = downstream.call()
+    assert (answer.status, answer.body) == (204, b"")
+    assert "content-length" not in answer.headers
+
+
+def test_what_is_kept_of_very_many_calls_is_bounded(downstream: Downstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chaoskit.downstream.sink.KEPT_CALLS", 3)
+    monkeypatch.setattr("chaoskit.downstream.sink.KEPT_BYTES", 10)
+    for _ in range(4):
+        downstream.call(b"12345")
+    assert [call.body for call in downstream.sink.calls] == [b"12345", b"12345", b""]
+    assert len(downstream.sink.effects) == 4
+
+
 def broken(call: Call) -> str:
     raise LookupError(call.path)
 
@@ -158,6 +174,7 @@ def test_a_repeated_key_with_another_payload_is_refused(downstream: Downstream) 
     assert downstream.call({"n": 2}, key="k").status == 422
     assert downstream.call({"n": 1}, key="k", path="/v1/refunds").status == 422
     assert len(downstream.sink.effects) == 1
+    assert [fact.kind for fact in downstream.of(Noted)] == ["key_reused"] * 2
 
 
 def test_a_key_in_the_body_only_names_the_effect(downstream: Downstream) -> None:
