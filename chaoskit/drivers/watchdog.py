@@ -23,30 +23,36 @@ if TYPE_CHECKING:
     from typing import Any, NamedTuple, NoReturn
 
     class Row(NamedTuple):
-        """One process: its parent, its group, whether it has ended but was not collected, when it began."""
+        """One process: its parent, its group, whether it has ended but was not collected, when it began.
+
+        `marked`: its environment names this launcher (told only where there is no subreaper).
+        """
 
         parent: int
         group: int
         zombie: bool
         began: str
+        marked: bool = False
 
 else:
     from collections import namedtuple
 
-    Row = namedtuple("Row", "parent group zombie began")  # noqa: PYI024 - see TYPE_CHECKING
+    Row = namedtuple("Row", "parent group zombie began marked", defaults=(False,))  # noqa: PYI024 - see TYPE_CHECKING
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
 SPIN_S = 0.0012  # the last part of a wait is spun: a sleep alone wakes 0.1 to 3 ms late
-LOOK_S = 0.015  # this long before an instant it is looked up who will get the signal
 IDLE_S = 1.0
 REMOVE_S = 10.0  # what cannot be killed (another user's, stuck in the kernel) is not waited for any longer
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 LINUX = sys.platform == "linux"
+LOOK_S = 0.015 if LINUX else 0.15  # this long before an instant it is looked up who gets the signal; `ps` is slow
 REFORKS = 5  # a tree that still lives after so many kills is killed as it is, without freezing it first
 ROUNDS = 200
 SOON = 20
-COLUMNS = 9  # of `ps`: pid, ppid, pgid, stat and the five words of the start
+COLUMNS = 9  # of `ps`: pid, ppid, pgid, stat and the five words of the start; behind them command and environment
+MARK = "CHAOSKIT_LAUNCHER"  # inherited by a daemonised process too: how it is found where there is no subreaper
+FAMILIES = LINUX and os.access(f"/proc/{os.getpid()}/task/{os.getpid()}/children", os.R_OK)  # CONFIG_PROC_CHILDREN
 ASK_WAITID = hasattr(os, "waitid")  # macOS has it from Python 3.13
 
 
@@ -71,34 +77,82 @@ def _read(path: str, most: int) -> bytes:
         os.close(descriptor)
 
 
-def process_name(pid: int) -> str:
-    """Its command line, at most 120 characters."""
-    words = [word.decode(errors="replace") for word in _read(f"/proc/{pid}/cmdline", 4096).split(b"\0") if word]
-    return " ".join(words)[:120] or f"pid {pid}"
+def names(pids: list[int]) -> list[tuple[int, str]]:
+    """Each with its command line, at most 120 characters."""
+    if LINUX:
+        found = {pid: _read(f"/proc/{pid}/cmdline", 4096).decode(errors="replace").replace("\0", " ") for pid in pids}
+    else:
+        lines = ps("-ww", "-o", "pid=", "-o", "command=", "-p", ",".join(map(str, pids)))[0] if pids else []
+        found = {int(line.split()[0]): line.partition(line.split()[0])[2] for line in lines if line.strip()}
+    return [(pid, found.get(pid, "").strip()[:120] or f"pid {pid}") for pid in pids]
 
 
-def table() -> dict[int, Row]:
-    """All processes of this machine."""
+def table(mark: str = "") -> dict[int, Row]:
+    """All processes of this machine; `mark` is looked for only where there is no /proc."""
     if not LINUX:
-        return _table_of_ps()
-    found = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib costs milliseconds of every launch
-        if name.isdigit():
-            fields = _read(f"/proc/{name}/stat", 1024).rpartition(b")")[2].split()
-            if len(fields) > 19:  # noqa: PLR2004 - proc(5): field 22, the start, is the 20th behind the name
-                # proc(5): the 18th behind the name counts threads; where only the first has ended, the others live on
-                zombie = fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
-                found[int(name)] = Row(int(fields[1]), int(fields[2]), zombie, fields[19].decode())
+        return _table_of_ps(mark)
+    rows = {int(name): _row(name) for name in _listed("/proc") if name.isdigit()}
+    return {pid: row for pid, row in rows.items() if row is not None}
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - pathlib costs milliseconds of every launch
+    except OSError:
+        return []
+
+
+def _row(pid: int | str) -> Row | None:
+    fields = _read(f"/proc/{pid}/stat", 1024).rpartition(b")")[2].split()
+    if len(fields) < 20:  # noqa: PLR2004 - proc(5): field 22, the start, is the 20th behind the name
+        return None
+    # proc(5): the 18th behind the name counts threads; where only the first has ended, the others live on
+    zombie = fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
+    return Row(int(fields[1]), int(fields[2]), zombie, fields[19].decode())
+
+
+def family(top: int) -> dict[int, Row]:
+    """What is below `top`, at a cost that does not grow with the machine.
+
+    The kernel may leave out a child whose sibling ends while the list is read: `table` is what tells for sure.
+    """
+    found: dict[int, Row] = {}
+    left = [top]
+    while left:
+        pid = left.pop()
+        for thread in _listed(f"/proc/{pid}/task"):
+            for child in map(int, _read(f"/proc/{pid}/task/{thread}/children", 1 << 20).split()):
+                row = _row(child)
+                if row is not None and child not in found:
+                    found[child] = row
+                    left.append(child)
     return found
 
 
-def _table_of_ps() -> dict[int, Row]:
+def ps(*options: str) -> tuple[list[str], int]:
+    """What it wrote, and its own pid: it is below this process, and no part of any system."""
     import subprocess  # only where there is no /proc
 
-    command = ["ps", "-axo", "pid=,ppid=,pgid=,stat=,lstart="]
-    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
-    rows = [words for words in map(str.split, lines) if len(words) >= COLUMNS]
-    return {int(row[0]): Row(int(row[1]), int(row[2]), row[3].startswith("Z"), " ".join(row[4:])) for row in rows}
+    with subprocess.Popen(
+        ["ps", *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        written = process.communicate()[0]
+    return written.decode(errors="replace").splitlines(), process.pid
+
+
+def _table_of_ps(mark: str = "") -> dict[int, Row]:
+    columns = [word for name in ("pid", "ppid", "pgid", "stat", "lstart", "command") for word in ("-o", f"{name}=")]
+    for shape in ("-axEww" if sys.platform == "darwin" else "axeww", "-axww"):  # with the environment where it is known
+        lines, own = ps(shape, *columns)
+        found = {}
+        for words in (line.split(None, COLUMNS) for line in lines):
+            if len(words) >= COLUMNS and "".join(words[:3]).isdigit() and int(words[0]) != own:
+                marked = bool(mark) and mark in words[-1].split()
+                began = " ".join(words[4:COLUMNS])
+                found[int(words[0])] = Row(int(words[1]), int(words[2]), words[3].startswith("Z"), began, marked)
+        if found:
+            break
+    return found
 
 
 def below(top: int, rows: dict[int, Row]) -> list[int]:
@@ -150,7 +204,8 @@ class Watchdog:
         self.leader = 0
         self.pidfd = -1
         self.ended = False
-        self.known: dict[int, str] = {}  # without a subreaper a daemonised process is ours if it was seen before
+        self.known: dict[int, str] = {}  # without a subreaper a daemonised process is ours if it was seen before,
+        self.mark = f"{MARK}={os.getpid()}.{time.monotonic_ns()}"  # or if it still has this in its environment
         self.planned: list[dict[str, Any]] = []
         self.over = False
 
@@ -189,7 +244,7 @@ class Watchdog:
             if message["at"] is not None:
                 self.planned.append({**message, "to": "all", "signal": int(signal.SIGKILL)})
         elif verb == "tree":
-            self.tell(tree=[(pid, process_name(pid)) for pid in self.tree()], id=message["id"])
+            self.tell(tree=names(self.tree()), id=message["id"])
         elif verb == "remove":
             self.over = True
 
@@ -197,6 +252,9 @@ class Watchdog:
 
     def launch(self, message: dict[str, Any]) -> None:
         """Fork and exec the leader; tells its pid, or why there is none."""
+        if not LINUX:
+            name, _, value = self.mark.partition("=")
+            message["env"][name] = value
         failed_r, failed_w = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -220,32 +278,41 @@ class Watchdog:
 
     def tree(self) -> list[int]:
         """Living pids of the system, the leader first."""
-        rows = table()
+        rows = table(self.mark)
         found = below(os.getpid(), rows)
         if not LINUX:
             seen = set(found)
             found += [
-                pid for pid, began in self.known.items() if pid not in seen and pid in rows and rows[pid].began == began
+                pid for pid, row in rows.items() if pid not in seen and (row.marked or self.known.get(pid) == row.began)
             ]
             self.known = {pid: rows[pid].began for pid in found}
         return sorted((pid for pid in found if not rows[pid].zombie), key=lambda pid: pid != self.leader)
 
+    def near(self) -> list[int]:
+        """The tree as fast as it can be had."""
+        if not FAMILIES:
+            return self.tree()
+        living = [pid for pid, row in family(os.getpid()).items() if not row.zombie]
+        return sorted(living, key=lambda pid: pid != self.leader)
+
     def receivers(self, to: str) -> list[int]:
         """Whom a signal would reach now, the leader first."""
         if to == "all":
-            return self.tree()
+            return self.near()
         if to == "group":
-            rows = table()
+            rows = family(os.getpid()) if FAMILIES else table()
             members = [pid for pid, row in rows.items() if row.group == self.leader and not row.zombie]
+            if self.ended and not ASK_WAITID:  # the leader was collected: its number may be another group's by now
+                members = [pid for pid in self.tree() if pid in members]
             return sorted(members, key=lambda pid: pid != self.leader)
         return [] if self.ended else [self.leader]
 
     def send(self, number: int, to: str, pids: list[int]) -> tuple[list[int], float, str]:
         """(pids, instant just before the first call, call)."""
-        if to == "group":
+        if to == "group" and (ASK_WAITID or not self.ended):
             sent_at = time.monotonic()
-            try:  # the leader's zombie keeps the group's number from being given away, where waitid could leave it
-                if pids and (ASK_WAITID or not self.ended):
+            try:  # the leader's zombie keeps the group's number from being given away
+                if pids:
                     os.killpg(self.leader, number)
                     return pids, sent_at, "killpg"
             except OSError:
@@ -271,7 +338,7 @@ class Watchdog:
         number, to = message["signal"], message["to"]
         reached, sent_at, path = self.send(number, to, pids)
         if to == "all":
-            late = [pid for pid in self.tree() if pid not in reached]
+            late = [pid for pid in self.near() if pid not in reached]
             reached += self.send(number, to, late)[0]
         if message["do"] == "kill_at":
             self.tell(deadline=reached, at=sent_at, path=path)

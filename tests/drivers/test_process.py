@@ -86,7 +86,7 @@ def test_a_planned_signal_leaves_at_its_instant_and_tells_when_it_did(start: Sta
     instance = start(*SLEEPER)
     late_s = []
     for _ in range(5):  # a busy machine may be late once; the shot that was late says so
-        at = time.monotonic() + 0.03
+        at = time.monotonic() + (0.03 if sys.platform == "linux" else 0.5)  # where `ps` looks up who gets it
         sent = instance.signal(signal.SIGCONT, to, at)
         assert sent.sent_at >= at
         assert time.monotonic() >= sent.sent_at

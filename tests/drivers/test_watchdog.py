@@ -140,6 +140,47 @@ def test_both_ways_to_list_processes_agree_about_this_one() -> None:
         assert not rows[here].zombie
 
 
+@pytest.mark.skipif(not watchdog.FAMILIES, reason="the kernel lists no children")
+def test_a_family_is_what_the_whole_table_says(tmp_path: Path) -> None:
+    program = "import os, time\nfor _ in range(5):\n os.fork()\nprint('.', flush=True)\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as top:
+        try:
+            assert top.stdout is not None
+            for _ in range(32):
+                top.stdout.readline()
+            expected = watchdog.below(top.pid, watchdog.table())
+            assert len(expected) == 31
+            assert set(watchdog.family(top.pid)) == set(expected)
+        finally:
+            for pid in [*watchdog.family(top.pid), top.pid]:
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_ps_does_not_list_itself_and_finds_a_daemon_by_the_mark_in_its_environment(tmp_path: Path) -> None:
+    mark = f"{watchdog.MARK}={os.getpid()}.{time.monotonic_ns()}"
+    name, _, value = mark.partition("=")
+    program = "import os, time\nif os.fork(): os._exit(0)\nos.setsid(); time.sleep(60)"
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, name: value}, check=True)
+    rows = watchdog._table_of_ps(mark)
+    marked = [pid for pid, row in rows.items() if row.marked]
+    try:
+        assert len(marked) == 1
+        assert rows[marked[0]].parent != os.getpid()
+        assert watchdog.below(os.getpid(), rows) == []
+    finally:
+        for pid in marked:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_commands_are_named_the_same_with_and_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = watchdog.names([os.getpid()])
+    monkeypatch.setattr(watchdog, "LINUX", False)
+    assert [(pid, name.split()) for pid, name in watchdog.names([os.getpid()])] == [
+        (pid, name.split()) for pid, name in here
+    ]
+    assert watchdog.names([]) == []
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="measures /proc")
 def test_listing_all_processes_costs_less_than_a_tenth_of_a_millisecond_each() -> None:
     costs = []
