@@ -20,6 +20,7 @@ import time
 
 TYPE_CHECKING = False  # `typing` itself costs milliseconds of every launch
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NamedTuple, NoReturn
 
     class Row(NamedTuple):
@@ -342,7 +343,7 @@ class Watchdog:
             reached += self.send(number, to, late)[0]
         if message["do"] == "kill_at":
             self.tell(deadline=reached, at=sent_at, path=path)
-            self.end_all()
+            self.end_all(lambda: self.near() or self.tree())
         else:
             self.tell(sent=reached, at=sent_at, path=path, id=message["id"])
 
@@ -387,7 +388,7 @@ class Watchdog:
                 break
             self.collect(info.si_pid)
         me = os.getpid()
-        for pid, row in table().items():
+        for pid, row in (family(me) if FAMILIES else table()).items():
             if row.zombie and row.parent == me and pid != self.leader:
                 self.collect(pid)
 
@@ -452,24 +453,27 @@ class Watchdog:
         self.signal(message, message["pids"])
         self.reap()
 
-    def end_all(self) -> None:
-        """SIGKILL until nothing is left: a tree that forks while it dies is frozen first."""
+    def end_all(self, look: Callable[[], list[int]]) -> None:
+        """SIGKILL until a look finds nothing: a tree that forks while it dies is frozen first."""
+        until = time.monotonic() + REMOVE_S
         for attempt in range(ROUNDS):
             self.reap()
-            left = self.tree()
-            if not left:
+            left = look()
+            if not left or time.monotonic() > until:
                 return
             if attempt < REFORKS:
                 self.send(signal.SIGSTOP, "all", left)
-                left = self.tree()
+                left = look()
             self.send(signal.SIGKILL, "all", left)
             time.sleep(0.001 if attempt < SOON else 0.02)
 
     def remove(self) -> None:
         """Leave nothing, not even zombies."""
         until = time.monotonic() + REMOVE_S
+        look = self.near
         while not self.childless() and time.monotonic() < until:
-            self.end_all()
+            self.end_all(look)
+            look = self.tree  # whoever is left was not seen, or is not dead yet
             time.sleep(0.001)
         self.tell(removed=True)
 
