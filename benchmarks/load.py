@@ -215,6 +215,11 @@ def median_of(rounds: list[dict[str, float]], name: str) -> float:
     return statistics.median(each[name] for each in rounds)
 
 
+def cpu_us(rounds: list[dict[str, float]]) -> float:
+    """CPU a request: on a busy machine a client that does half of the requests is not the cheaper one."""
+    return statistics.median(each["cores"] / each["rate"] * 1e6 for each in rounds)
+
+
 def wrk(port: int) -> None:
     """For scale: what one core of C does, in a closed loop."""
     program = shutil.which("wrk")
@@ -258,10 +263,8 @@ def main() -> None:
     figures: dict[str, Any] = {
         "cores_at_5000": round(median_of(found["chaoskit", 5_000], "cores"), 3),
         "late_p99_ms_at_2000": round(median_of(ours, "late_p99_ms"), 3),
-        "cpu_over_aiohttp_at_2000": round(median_of(ours, "cores") / median_of(theirs, "cores"), 3),
-        "cpu_over_aiohttp_uvloop_at_2000": round(
-            median_of(ours, "cores") / median_of(found["aiohttp_uvloop", 2_000], "cores"), 3
-        ),
+        "cpu_over_aiohttp_at_2000": round(cpu_us(ours) / cpu_us(theirs), 3),
+        "cpu_over_aiohttp_uvloop_at_2000": round(cpu_us(ours) / cpu_us(found["aiohttp_uvloop", 2_000]), 3),
         "reached_at_5000": round(median_of(found["chaoskit", 5_000], "rate")),
     }
     aims = {

@@ -58,5 +58,7 @@ class Unproven(AssertionError):
 
 def near(word: str, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` where a known word is near, else nothing; for the end of an error's first sentence."""
-    matches = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
+    words = list(known)
+    begun = [each for each in words if len(word) > 2 and each.startswith(word) and each != word]  # noqa: PLR2004
+    matches = list(dict.fromkeys(begun + difflib.get_close_matches(word, words, n=3, cutoff=0.6)))[:3]
     return f" (did you mean {' or '.join(repr(match) for match in matches)}?)" if matches else ""

@@ -84,3 +84,25 @@ def test_a_block_that_raises_on_a_loss_fails_with_the_loss(harness: Harness) -> 
         client.until_gone(run.url)
 
     assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rate": float("nan")},
+        {"rate": float("inf")},
+        {"timeout_s": 0},
+        {"clients": 2.5},
+        {"idle": float("nan")},
+        {"upload_s": float("inf"), "data": b"x"},
+        {"release_s": float("nan")},
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))} is"):
+        Requests("GET /", **wrong)
+
+
+def test_a_profile_that_was_begun_is_offered_whole(harness: Harness) -> None:
+    with pytest.raises(UsageError, match="did you mean 'kubernetes'"):
+        harness.terminate(SHOP, during=WORK, profile="kub")

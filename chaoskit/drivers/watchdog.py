@@ -239,15 +239,21 @@ class Watchdog:
             self.reap()  # a leader whose end was not noticed yet would take the signal as a zombie
             self.signal(message, self.receivers(message["to"]))
         elif verb == "signal":
-            self.planned.append(message)
+            self.plan(message)
         elif verb == "kill_at":
             self.planned = [each for each in self.planned if each["do"] != "kill_at"]
             if message["at"] is not None:
-                self.planned.append({**message, "to": "all", "signal": int(signal.SIGKILL)})
+                self.plan({**message, "to": "all", "signal": int(signal.SIGKILL)})
         elif verb == "tree":
             self.tell(tree=names(self.tree()), id=message["id"])
         elif verb == "remove":
             self.over = True
+
+    def plan(self, message: dict[str, Any]) -> None:
+        """Keep it for its instant; a large tree, or a busy machine, is looked up earlier."""
+        began = time.monotonic()
+        self.receivers(message["to"])
+        self.planned.append({**message, "look_s": max(LOOK_S, 4 * (time.monotonic() - began))})
 
     # ---- the system ----
 
@@ -437,10 +443,10 @@ class Watchdog:
         wait_s = IDLE_S
         for each in self.planned:
             left_s = each["at"] - time.monotonic()
-            if left_s <= LOOK_S and "pids" not in each:
+            if left_s <= each["look_s"] and "pids" not in each:
                 each["pids"] = self.receivers(each["to"])
                 left_s = each["at"] - time.monotonic()
-            wait_s = min(wait_s, left_s - (SPIN_S if "pids" in each else LOOK_S))
+            wait_s = min(wait_s, left_s - (SPIN_S if "pids" in each else each["look_s"]))
         return wait_s
 
     def fire(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_codec
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,10 +117,8 @@ class Requests:
             "timeout_s": timeout_s,
             "via": _via(via),
         }
-        if rate is not None and rate <= 0:
-            raise UsageError(f"Requests: rate is {rate}; expected requests a second, above 0")
-        if timeout_s is not None and timeout_s <= 0:
-            raise UsageError(f"Requests: timeout_s is {timeout_s}; expected seconds above 0")
+        _above_zero("rate", rate, "requests a second")
+        _above_zero("timeout_s", timeout_s, "seconds")
         if rate is None and hold_at_least > clients:
             raise UsageError(
                 f"Requests: hold_at_least is {hold_at_least} but only {clients} clients send: raise clients or lower it"
@@ -175,9 +174,17 @@ class Requests:
 
 
 def _at_least(name: str, value: float, least: float) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
+    kinds = (int, float) if name.endswith("_s") else (int,)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < math.inf:
         raise UsageError(f"Requests: {name} is {value!r}; expected a number of at least {least:g}")
     return value
+
+
+def _above_zero(name: str, value: Any, unit: str) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise UsageError(f"Requests: {name} is {value}; expected {unit}, above 0")
 
 
 def _via(value: Any) -> Any:
@@ -199,7 +206,7 @@ def _via(value: Any) -> Any:
 
 
 def _release(value: float | str | None) -> float | str | None:
-    if value is None or value == "never" or (isinstance(value, int | float) and value >= 0):
+    if value is None or value == "never" or (isinstance(value, int | float) and 0 <= value < math.inf):
         return value
     raise UsageError(f"Requests: release_s is {value!r}; expected seconds after the signal, or 'never'")
 
