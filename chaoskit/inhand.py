@@ -90,7 +90,8 @@ class InHand:
 
     def listeners(self, pids: tuple[int, ...]) -> tuple[int, ...]:
         """Ports that these processes listen on."""
-        return self._oracle.listeners(pids) if self._oracle is not None else ()
+        with self._lock:  # the watching thread asks on the same socket
+            return self._oracle.listeners(pids) if self._oracle is not None else ()
 
     def _heard(self, event: object) -> None:
         fact = getattr(event, "fact", None)
@@ -102,7 +103,8 @@ class InHand:
             while not self._stop.is_set():
                 began_s = time.thread_time()
                 with self._lock:
-                    self._tick()
+                    if not self._stop.is_set():
+                        self._tick()
                 self._stop.wait(max(TICK_S, SHARE * (time.thread_time() - began_s)))
         except ChaoskitError as error:
             self.trouble = error
